@@ -1,0 +1,156 @@
+//! What pre-norm decoders with rotary positions and gated feed-forward layers share: most text models are this plus a few
+//! switches.
+
+use super::keys::Keys;
+use super::spec::{Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, Rope};
+use crate::error::{Error, Result};
+
+/// Switches of one family.
+pub(super) struct Decoder {
+    pub(super) activation: Activation,
+    pub(super) qk_norm: bool,
+    pub(super) post_norms: bool,
+    pub(super) embedding_scale: f32,
+    /// Factor on q·k; `None` for 1/√head_dim.
+    pub(super) attention_scale: Option<f32>,
+    pub(super) ropes: Vec<Rope>,
+    /// Per layer: its window, and its index into `ropes`.
+    pub(super) layers: Vec<(Option<usize>, usize)>,
+}
+
+/// Sizes that every decoder states.
+pub(super) struct Sizes {
+    pub(super) n_embd: usize,
+    pub(super) n_layer: usize,
+    pub(super) n_ctx_train: usize,
+    pub(super) heads: Vec<usize>,
+    pub(super) kv_heads: Vec<usize>,
+    pub(super) head_dim: usize,
+    pub(super) n_rot: usize,
+    n_ff: Vec<usize>,
+    n_vocab: usize,
+}
+
+impl Sizes {
+    pub(super) fn read(keys: &Keys<'_>) -> Result<Self> {
+        let (n_embd, n_layer) = (keys.width("embedding_length")?, keys.layers()?);
+        let heads = keys.per_layer("attention.head_count", n_layer, None)?;
+        let kv_heads = keys.per_layer("attention.head_count_kv", n_layer, heads.first().copied())?;
+        if let Some((h, kv)) = heads.iter().zip(&kv_heads).find(|(h, kv)| *h % *kv != 0) {
+            return Err(keys.bad("attention.head_count_kv", format!("{kv} does not divide {h} heads")));
+        }
+        let head_dim = keys.width_or("attention.key_length", n_embd / heads[0].max(1))?;
+        if keys.width_or("attention.value_length", head_dim)? != head_dim {
+            return Err(Error::Unsupported("value heads of another size than key heads".into()));
+        }
+        let n_rot = keys.width_or("rope.dimension_count", head_dim)?;
+        if n_rot % 2 != 0 || n_rot > head_dim || head_dim % 2 != 0 {
+            return Err(keys.bad("rope.dimension_count", format!("{n_rot} of {head_dim} dimensions cannot be rotated")));
+        }
+        let table = keys.header.tensor("token_embd.weight");
+        let n_vocab = table.map_or(0, |t| t.dims[1]);
+        let n_vocab = usize::try_from(n_vocab).ok().filter(|n| (1..=1 << 24).contains(n));
+        Ok(Self {
+            n_embd,
+            n_layer,
+            n_ctx_train: keys.context_length()?,
+            heads,
+            kv_heads,
+            head_dim,
+            n_rot,
+            n_ff: keys.per_layer("feed_forward_length", n_layer, None)?,
+            n_vocab: n_vocab
+                .ok_or_else(|| Error::Model("tensor 'token_embd.weight' is missing or has no rows".into()))?,
+        })
+    }
+}
+
+impl Decoder {
+    /// Finds every tensor and checks its shape.
+    pub(super) fn build(self, keys: &Keys<'_>, sizes: &Sizes) -> Result<ModelSpec> {
+        refuse_unread(keys)?;
+        let layers = (0..sizes.n_layer).map(|i| self.layer(keys, sizes, i)).collect::<Result<_>>()?;
+        let embedding = keys.tensor("token_embd.weight", &[sizes.n_embd, sizes.n_vocab])?;
+        let output = match keys.header.tensor("output.weight") {
+            Some(_) => keys.linear("output", sizes.n_embd, sizes.n_vocab)?,
+            None => LinearSpec { weight: embedding.clone(), bias: None, inputs: sizes.n_embd, outputs: sizes.n_vocab },
+        };
+        Ok(ModelSpec {
+            arch: keys.arch.into(),
+            n_embd: sizes.n_embd,
+            n_vocab: sizes.n_vocab,
+            n_ctx_train: sizes.n_ctx_train,
+            rms_eps: keys.positive_or("attention.layer_norm_rms_epsilon", 1e-5)?,
+            embedding_scale: self.embedding_scale,
+            embedding,
+            layers,
+            ropes: self.ropes,
+            output_norm: keys.tensor("output_norm.weight", &[sizes.n_embd])?,
+            output,
+            final_softcap: softcap(keys)?,
+        })
+    }
+
+    fn layer(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<LayerSpec> {
+        let name = |part: &str| format!("blk.{i}.{part}");
+        let norm = |part: &str| keys.tensor(&name(part), &[s.n_embd]);
+        let post = |part: &str| if self.post_norms { norm(part).map(Some) } else { Ok(None) };
+        let n_ff = s.n_ff[i];
+        Ok(LayerSpec {
+            attn_norm: norm("attn_norm.weight")?,
+            attn_post_norm: post("post_attention_norm.weight")?,
+            attention: self.attention(keys, s, i)?,
+            ffn_norm: norm("ffn_norm.weight")?,
+            ffn_post_norm: post("post_ffw_norm.weight")?,
+            ffn: FfnSpec {
+                gate: keys.linear(&name("ffn_gate"), s.n_embd, n_ff)?,
+                up: keys.linear(&name("ffn_up"), s.n_embd, n_ff)?,
+                down: keys.linear(&name("ffn_down"), n_ff, s.n_embd)?,
+                activation: self.activation,
+            },
+        })
+    }
+
+    fn attention(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<AttentionSpec> {
+        let name = |part: &str| format!("blk.{i}.{part}");
+        let (heads, kv_heads, head_dim) = (s.heads[i], s.kv_heads[i], s.head_dim);
+        let head_norm =
+            |part: &str| if self.qk_norm { keys.tensor(&name(part), &[head_dim]).map(Some) } else { Ok(None) };
+        let (window, rope) = self.layers[i];
+        Ok(AttentionSpec {
+            heads,
+            kv_heads,
+            head_dim,
+            scale: self.attention_scale.unwrap_or(1.0 / (head_dim as f32).sqrt()),
+            window,
+            rope,
+            q_norm: head_norm("attn_q_norm.weight")?,
+            k_norm: head_norm("attn_k_norm.weight")?,
+            q: keys.linear(&name("attn_q"), s.n_embd, heads * head_dim)?,
+            k: keys.linear(&name("attn_k"), s.n_embd, kv_heads * head_dim)?,
+            v: keys.linear(&name("attn_v"), s.n_embd, kv_heads * head_dim)?,
+            o: keys.linear(&name("attn_output"), heads * head_dim, s.n_embd)?,
+        })
+    }
+}
+
+fn softcap(keys: &Keys<'_>) -> Result<Option<f32>> {
+    Ok(keys.f32("final_logit_softcapping")?.filter(|&cap| cap > 0.0))
+}
+
+/// Features these families can have that this version does not compute: better refused than answered wrongly.
+fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
+    for (key, what) in
+        [("expert_count", "mixture of experts"), ("nextn_predict_layers", "multi-token prediction layers")]
+    {
+        if keys.u32(key)?.is_some_and(|n| n > 0) {
+            return Err(Error::Unsupported(format!("{what} ({})", keys.key(key))));
+        }
+    }
+    for name in ["rope_factors_long.weight", "blk.0.attn_qkv.weight"] {
+        if keys.header.tensor(name).is_some() {
+            return Err(Error::Unsupported(format!("tensor '{name}'")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! `gemma3`: sandwich norms, per-head q/k norms, GeGLU, scaled embeddings; five layers with a sliding window and an
+//! unscaled local rope to one global layer.
+
+use super::decoder::{Decoder, Sizes};
+use super::keys::Keys;
+use super::rope;
+use super::spec::{Activation, ModelSpec, RopeStyle};
+use crate::error::Result;
+
+/// Every sixth layer is global, where the file does not say otherwise.
+const PERIOD: usize = 6;
+/// The 27B model, known by its layer count, scales queries by its width per head instead of its head size.
+const LAYERS_27B: usize = 62;
+
+pub(super) fn spec(keys: &Keys<'_>) -> Result<ModelSpec> {
+    let sizes = Sizes::read(keys)?;
+    let local_base = keys.positive_or("rope.freq_base_swa", 10000.0)?;
+    let period = keys.width_or("attention.sliding_window_pattern", PERIOD)?;
+    let window = keys.width_or("attention.sliding_window", usize::MAX)?;
+    let window = Some(window).filter(|&w| w < usize::MAX);
+    let layer = |i: usize| if window.is_some() && i % period < period - 1 { (window, 1) } else { (None, 0) };
+    let per_head = |n: usize| 1.0 / ((n / sizes.heads[0]) as f32).sqrt();
+    let decoder = Decoder {
+        activation: Activation::GeluTanh,
+        qk_norm: true,
+        post_norms: true,
+        embedding_scale: (sizes.n_embd as f32).sqrt(),
+        attention_scale: (sizes.n_layer == LAYERS_27B).then(|| per_head(sizes.n_embd)),
+        ropes: vec![
+            rope::from_keys(keys, RopeStyle::Neox, sizes.n_rot, sizes.n_ctx_train)?,
+            rope::plain(RopeStyle::Neox, sizes.n_rot, local_base, 1.0),
+        ],
+        layers: (0..sizes.n_layer).map(layer).collect(),
+    };
+    decoder.build(keys, &sizes)
+}

@@ -1,0 +1,129 @@
+//! Reads hyperparameters and finds tensors, with range checks.
+
+use super::spec::LinearSpec;
+use crate::error::{Error, Result};
+use crate::gguf::{Header, TensorInfo};
+
+/// Upper limits on hyperparameters: far above any real model, far below what overflows arithmetic.
+const MAX_LAYERS: u32 = 512;
+const MAX_WIDTH: u32 = 1 << 20;
+
+/// A header seen through one architecture's key prefix.
+pub(super) struct Keys<'a> {
+    pub(super) header: &'a Header,
+    pub(super) arch: &'a str,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn new(header: &'a Header, arch: &'a str) -> Self {
+        Self { header, arch }
+    }
+
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.arch)
+    }
+
+    pub(super) fn u32(&self, name: &str) -> Result<Option<u32>> {
+        Ok(self.header.u32(&self.key(name))?)
+    }
+
+    pub(super) fn f32(&self, name: &str) -> Result<Option<f32>> {
+        match self.header.f32(&self.key(name))? {
+            Some(v) if !v.is_finite() => Err(self.bad(name, format!("{v} is not finite"))),
+            v => Ok(v),
+        }
+    }
+
+    pub(super) fn str(&self, name: &str) -> Result<Option<&'a str>> {
+        Ok(self.header.str(&self.key(name))?)
+    }
+
+    pub(super) fn bad(&self, name: &str, problem: impl std::fmt::Display) -> Error {
+        Error::Model(format!("{}: {problem}", self.key(name)))
+    }
+
+    /// A required count in 1..=max.
+    fn count(&self, name: &str, max: u32) -> Result<usize> {
+        let value = self.u32(name)?.ok_or_else(|| self.bad(name, "is missing"))?;
+        self.in_range(name, value, max)
+    }
+
+    fn in_range(&self, name: &str, value: u32, max: u32) -> Result<usize> {
+        if value == 0 || value > max {
+            return Err(self.bad(name, format!("{value} is not in 1..={max}")));
+        }
+        Ok(value as usize)
+    }
+
+    /// A required width in elements.
+    pub(super) fn width(&self, name: &str) -> Result<usize> {
+        self.count(name, MAX_WIDTH)
+    }
+
+    /// An optional width in elements.
+    pub(super) fn width_or(&self, name: &str, default: usize) -> Result<usize> {
+        self.u32(name)?.map_or(Ok(default), |v| self.in_range(name, v, MAX_WIDTH))
+    }
+
+    pub(super) fn layers(&self) -> Result<usize> {
+        self.count("block_count", MAX_LAYERS)
+    }
+
+    pub(super) fn context_length(&self) -> Result<usize> {
+        self.count("context_length", 1 << 30)
+    }
+
+    /// A positive float with a default.
+    pub(super) fn positive_or(&self, name: &str, default: f32) -> Result<f32> {
+        match self.f32(name)? {
+            Some(v) if v > 0.0 => Ok(v),
+            Some(v) => Err(self.bad(name, format!("{v} is not positive"))),
+            None => Ok(default),
+        }
+    }
+
+    /// A count that a file gives once or per layer.
+    pub(super) fn per_layer(&self, name: &str, n_layer: usize, default: Option<usize>) -> Result<Vec<usize>> {
+        let missing = || default.ok_or_else(|| self.bad(name, "is missing"));
+        let Some(value) = self.header.get(&self.key(name)) else { return Ok(vec![missing()?; n_layer]) };
+        let crate::gguf::Value::Array(array) = value else { return Ok(vec![self.width(name)?; n_layer]) };
+        if array.len() < n_layer {
+            return Err(self.bad(name, format!("has {} entries for {n_layer} layers", array.len())));
+        }
+        let one = |v: crate::gguf::Value<'_>| {
+            let v = v.as_i64().and_then(|v| u32::try_from(v).ok());
+            self.in_range(name, v.ok_or_else(|| self.bad(name, "is not an array of u32"))?, MAX_WIDTH)
+        };
+        array.iter().take(n_layer).map(one).collect()
+    }
+
+    /// A tensor that must be there with exactly this shape.
+    pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<String> {
+        let tensor = self.header.tensor(name).ok_or_else(|| Error::Model(format!("tensor '{name}' is missing")))?;
+        check_shape(tensor, shape)?;
+        Ok(name.to_owned())
+    }
+
+    /// A tensor that may be missing.
+    pub(super) fn optional(&self, name: &str, shape: &[usize]) -> Result<Option<String>> {
+        self.header.tensor(name).map(|_| self.tensor(name, shape)).transpose()
+    }
+
+    /// `<base>.weight` [inputs, outputs] with an optional `<base>.bias` [outputs].
+    pub(super) fn linear(&self, base: &str, inputs: usize, outputs: usize) -> Result<LinearSpec> {
+        Ok(LinearSpec {
+            weight: self.tensor(&format!("{base}.weight"), &[inputs, outputs])?,
+            bias: self.optional(&format!("{base}.bias"), &[outputs])?,
+            inputs,
+            outputs,
+        })
+    }
+}
+
+fn check_shape(tensor: &TensorInfo, shape: &[usize]) -> Result<()> {
+    let wanted = |i: usize| shape.get(i).map_or(1, |&n| n as u64);
+    if (0..4).all(|i| tensor.dims[i] == wanted(i)) {
+        return Ok(());
+    }
+    Err(Error::Model(format!("tensor '{}' has shape {:?}, wanted {shape:?}", tensor.name, tensor.dims)))
+}

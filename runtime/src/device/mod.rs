@@ -1,0 +1,173 @@
+//! Devices: what executes a `Plan`.
+//!
+//! Three nouns, from long-lived to short-lived: a `Device` (an adapter or a set of threads) makes a `Loader`, which takes
+//! a plan's weights in file order and becomes `Weights` (immutable, shared by sessions), which makes a `State` (one
+//! session's KV cache and activations) that runs batches.
+
+pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
+use crate::gguf::Mapped;
+use crate::graph::{Plan, WeightId};
+
+/// A future that need not be `Send`: the caller waits for it where it is.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What kind of hardware a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// gabion's own CPU path.
+    Cpu,
+    /// A hardware GPU.
+    Gpu,
+    /// A GPU API implemented on the CPU (lavapipe, SwiftShader, WARP); never chosen by `auto`.
+    Software,
+}
+
+/// A device's description.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceInfo {
+    /// What it is.
+    pub kind: DeviceKind,
+    /// Its name, e.g. `CPU (AVX-512 VNNI, 2 threads)` or the adapter's name.
+    pub name: String,
+    /// `cpu`, or the wgpu backend: `vulkan`, `metal`, `dx12`, `webgpu`.
+    pub backend: String,
+    /// Driver, where there is one.
+    pub driver: String,
+    /// Threads that compute; 0 on a GPU.
+    pub threads: usize,
+    /// Batch size it is most efficient at.
+    pub preferred_batch: usize,
+}
+
+/// How weights are computed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// The device's fastest path; activations may be quantized to int8 per block of 32.
+    #[default]
+    Fast,
+    /// Float32 activations throughout, on any device.
+    Exact,
+}
+
+/// Element type of a KV cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvType {
+    /// IEEE half.
+    #[default]
+    F16,
+    /// Float32.
+    F32,
+}
+
+/// Size and kind of a session's state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StateOptions {
+    /// Positions that fit.
+    pub n_ctx: usize,
+    /// Most rows of one batch.
+    pub max_batch: usize,
+    /// Most rows of one batch whose logits are wanted.
+    pub max_outputs: usize,
+    /// Cache element type.
+    pub kv: KvType,
+}
+
+/// Positions a layer's cache holds, as a ring: position p lies at p % capacity. A windowed layer needs no more than its
+/// window and one batch, since a batch is written before it is read.
+pub fn kv_capacity(window: Option<usize>, options: &StateOptions) -> usize {
+    window.map_or(options.n_ctx, |window| options.n_ctx.min(window + options.max_batch))
+}
+
+/// Which rows' logits a batch wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// None: only the cache is filled.
+    None,
+    /// The last row's.
+    Last,
+    /// Every row's.
+    All,
+}
+
+/// Consecutive tokens of one timeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Token ids, all below `n_vocab`; at least 1, at most `max_batch`.
+    pub tokens: &'a [u32],
+    /// Position of the first; the cache is valid for every position before it (that a window can see).
+    pub pos: usize,
+    /// Which logits to return.
+    pub outputs: Outputs,
+}
+
+/// A flag that stops work from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct CancelFlag(Arc<AtomicBool>);
+
+impl CancelFlag {
+    /// Asks for a stop. May be called from any thread.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+    /// Withdraws the request.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+    /// Whether a stop was asked for.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+    /// `Error::Cancelled` if a stop was asked for.
+    pub fn check(&self) -> Result<()> {
+        if self.is_set() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Something that can run a plan.
+pub trait Device: Send + Sync {
+    /// Its description.
+    fn info(&self) -> &DeviceInfo;
+    /// Checks that it can run `plan` and makes room for its weights.
+    fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>>;
+}
+
+/// Takes weights, in the order of `Plan::weights`, each in consecutive whole rows.
+pub trait Loader {
+    /// Takes a weight that stays mapped, without copying. `false` if this device wants its bytes through `rows`.
+    fn adopt(&mut self, weight: WeightId, file: &Mapped, offset: usize) -> Result<bool>;
+    /// Takes whole rows (in the file's encoding) starting at row `first`.
+    fn rows(&mut self, weight: WeightId, first: usize, bytes: &[u8]) -> Result<()>;
+    /// Ends loading; every weight must have been given.
+    fn finish(self: Box<Self>) -> LocalFuture<'static, Result<Arc<dyn Weights>>>;
+}
+
+/// A model's weights on a device.
+pub trait Weights: Send + Sync {
+    /// A fresh state for one session.
+    fn state(self: Arc<Self>, options: &StateOptions) -> Result<Box<dyn State>>;
+    /// Bytes held on the device.
+    fn bytes(&self) -> u64;
+}
+
+/// One session's cache and activations.
+pub trait State: Send {
+    /// Runs a batch. `logits` is resized to the rows wanted times `n_vocab`. On an error nothing at or after
+    /// `batch.pos` is valid any more; everything before it still is, unless the device is lost.
+    fn run<'a>(
+        &'a mut self,
+        batch: Batch<'a>,
+        cancel: &'a CancelFlag,
+        logits: &'a mut Vec<f32>,
+    ) -> LocalFuture<'a, Result<()>>;
+    /// Bytes held on the device.
+    fn bytes(&self) -> u64;
+}

@@ -1,0 +1,136 @@
+//! A small writer: enough for tests, quantized outputs and session files.
+
+use std::io::{self, Write};
+
+use super::ValueType;
+use crate::quant::TensorType;
+
+/// A metadata value to write.
+#[allow(missing_docs)]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Owned {
+    U8(u8),
+    U16(u16),
+    U32(u32),
+    I32(i32),
+    U64(u64),
+    F32(f32),
+    Bool(bool),
+    String(String),
+    Strings(Vec<String>),
+    F32s(Vec<f32>),
+    I32s(Vec<i32>),
+    U32s(Vec<u32>),
+}
+
+/// Collects keys and tensors, then writes a version 3 file.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    kvs: Vec<(String, Owned)>,
+    tensors: Vec<(String, TensorType, Vec<u64>, Vec<u8>)>,
+    alignment: Option<u32>,
+}
+
+impl Writer {
+    /// An empty file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a key.
+    pub fn key(mut self, key: &str, value: Owned) -> Self {
+        if let ("general.alignment", Owned::U32(a)) = (key, &value) {
+            self.alignment = Some(*a);
+        }
+        self.kvs.push((key.into(), value));
+        self
+    }
+
+    /// Adds a tensor with its encoded data; `dims` fastest-varying first.
+    pub fn tensor(mut self, name: &str, ty: TensorType, dims: &[u64], data: Vec<u8>) -> Self {
+        self.tensors.push((name.into(), ty, dims.into(), data));
+        self
+    }
+
+    /// Writes the file.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let align = u64::from(self.alignment.unwrap_or(32));
+        let mut head = b"GGUF".to_vec();
+        head.extend(3u32.to_le_bytes());
+        head.extend((self.tensors.len() as u64).to_le_bytes());
+        head.extend((self.kvs.len() as u64).to_le_bytes());
+        for (key, value) in &self.kvs {
+            put_str(&mut head, key);
+            put_value(&mut head, value);
+        }
+        let mut offset = 0u64;
+        for (name, ty, dims, data) in &self.tensors {
+            put_str(&mut head, name);
+            head.extend((dims.len() as u32).to_le_bytes());
+            dims.iter().for_each(|d| head.extend(d.to_le_bytes()));
+            head.extend((*ty as u32).to_le_bytes());
+            head.extend(offset.to_le_bytes());
+            offset = (offset + data.len() as u64).next_multiple_of(align);
+        }
+        out.write_all(&head)?;
+        let mut at = head.len() as u64;
+        for (_, _, _, data) in &self.tensors {
+            let start = at.next_multiple_of(align);
+            out.write_all(&vec![0; (start - at) as usize])?;
+            out.write_all(data)?;
+            at = start + data.len() as u64;
+        }
+        out.write_all(&vec![0; (at.next_multiple_of(align) - at) as usize * usize::from(!self.tensors.is_empty())])
+    }
+
+    /// The file as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out).expect("writing to memory does not fail");
+        out
+    }
+}
+
+fn put_str(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn put_value(out: &mut Vec<u8>, value: &Owned) {
+    let mut scalar = |ty: ValueType, raw: &[u8]| {
+        out.extend((ty as u32).to_le_bytes());
+        out.extend(raw);
+    };
+    match value {
+        Owned::U8(v) => scalar(ValueType::U8, &v.to_le_bytes()),
+        Owned::U16(v) => scalar(ValueType::U16, &v.to_le_bytes()),
+        Owned::U32(v) => scalar(ValueType::U32, &v.to_le_bytes()),
+        Owned::I32(v) => scalar(ValueType::I32, &v.to_le_bytes()),
+        Owned::U64(v) => scalar(ValueType::U64, &v.to_le_bytes()),
+        Owned::F32(v) => scalar(ValueType::F32, &v.to_le_bytes()),
+        Owned::Bool(v) => scalar(ValueType::Bool, &[u8::from(*v)]),
+        Owned::String(v) => {
+            out.extend((ValueType::String as u32).to_le_bytes());
+            put_str(out, v);
+        }
+        Owned::Strings(v) => {
+            put_array(out, ValueType::String, v.len());
+            v.iter().for_each(|s| put_str(out, s));
+        }
+        Owned::F32s(v) => put_numbers(out, ValueType::F32, bytemuck::cast_slice(v), v.len()),
+        Owned::I32s(v) => put_numbers(out, ValueType::I32, bytemuck::cast_slice(v), v.len()),
+        Owned::U32s(v) => put_numbers(out, ValueType::U32, bytemuck::cast_slice(v), v.len()),
+    }
+}
+
+fn put_array(out: &mut Vec<u8>, element: ValueType, len: usize) {
+    out.extend((ValueType::Array as u32).to_le_bytes());
+    out.extend((element as u32).to_le_bytes());
+    out.extend((len as u64).to_le_bytes());
+}
+
+/// `raw`: the numbers in memory order, which is the file's on the little-endian machines gabion supports.
+fn put_numbers(out: &mut Vec<u8>, element: ValueType, raw: &[u8], len: usize) {
+    put_array(out, element, len);
+    out.extend(raw);
+}

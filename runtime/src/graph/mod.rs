@@ -1,0 +1,219 @@
+//! `Plan`: the forward pass as a flat list of operations over numbered buffers, ready for any device.
+//!
+//! A plan is made once per model. It names no device and holds no weights: each weight is an index with its place in the
+//! file. Buffers are rows of f32, one row per token of a batch; buffers whose lives do not overlap share memory.
+
+mod lower;
+mod memory;
+
+pub use crate::arch::{Activation, RopeStyle};
+pub use lower::lower;
+
+use crate::quant::TensorType;
+
+/// Index into `Plan::weights`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WeightId(pub u32);
+
+/// Index into `Plan::buffers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufId(pub u16);
+
+/// A tensor the plan uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weight {
+    /// Its name in the file.
+    pub name: String,
+    /// How it is stored.
+    pub ty: TensorType,
+    /// Rows (outputs); 1 for a vector.
+    pub rows: usize,
+    /// Elements per row (inputs).
+    pub cols: usize,
+    /// Which file of a split set holds it.
+    pub shard: usize,
+    /// Offset in that file.
+    pub offset: u64,
+    /// Whether it is used as a matrix (in `MatMul`) or a table (in `Embed`); else it is a vector (norm or bias), which
+    /// devices hold as f32.
+    pub matrix: bool,
+}
+
+impl Weight {
+    /// Bytes of one row in the file.
+    pub fn row_bytes(&self) -> usize {
+        self.ty.row_bytes(self.cols)
+    }
+    /// Bytes of the whole tensor in the file.
+    pub fn bytes(&self) -> u64 {
+        self.row_bytes() as u64 * self.rows as u64
+    }
+}
+
+/// A matrix with its bias.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Linear {
+    /// The matrix.
+    pub weight: WeightId,
+    /// Added to its output.
+    pub bias: Option<WeightId>,
+}
+
+/// What a device has to know about a layer's attention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionPlan {
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Elements per head.
+    pub head_dim: usize,
+    /// Factor on q·k.
+    pub scale: f32,
+    /// A query at position q sees keys at positions in (q - window, q].
+    pub window: Option<usize>,
+    /// Index into `Plan::ropes`.
+    pub rope: usize,
+    /// RMS norm weight of each query head (`head_dim` elements), before rope.
+    pub q_norm: Option<WeightId>,
+    /// RMS norm weight of each key head, before rope.
+    pub k_norm: Option<WeightId>,
+}
+
+/// A rotary embedding: the angle of pair j at position p is `p * inv_freq[j] / factors[j]`; cos and sin are multiplied by
+/// `magnitude`. Dimensions from `2 * inv_freq.len()` on pass through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RopePlan {
+    /// Which dimensions make a pair.
+    pub style: RopeStyle,
+    /// One angular frequency per pair.
+    pub inv_freq: Vec<f32>,
+    /// Factor on cos and sin.
+    pub magnitude: f32,
+    /// Divisors of the frequencies, an f32 vector as long as `inv_freq`.
+    pub factors: Option<WeightId>,
+}
+
+/// One operation, applied to every row (token) of a batch. Widths are elements per row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// out[n_embd] = scale * table[token]
+    Embed {
+        /// the table
+        table: WeightId,
+        /// factor
+        scale: f32,
+        /// result
+        out: BufId,
+    },
+    /// out = add + x / sqrt(mean(x²) + eps) * weight; `add` may be `out` itself.
+    RmsNorm {
+        /// input
+        x: BufId,
+        /// weight, one element per column
+        weight: WeightId,
+        /// added to the result (residual)
+        add: Option<BufId>,
+        /// result
+        out: BufId,
+    },
+    /// out = [W0 x + b0 | W1 x + b1 | ...] (+ add): the outputs of several matrices over one input, side by side.
+    /// `add` may be `out` itself.
+    MatMul {
+        /// the matrices
+        linears: Vec<Linear>,
+        /// input
+        x: BufId,
+        /// added to the result (residual)
+        add: Option<BufId>,
+        /// result
+        out: BufId,
+    },
+    /// In `qkv` = [q heads | k heads | v heads]: RMS-norms each q and k head (where the layer has such norms), rotates
+    /// q and k in place, and stores k and v in the layer's cache at the row's position.
+    RopeStore {
+        /// projections
+        qkv: BufId,
+        /// layer index
+        layer: usize,
+    },
+    /// out[heads * head_dim] = softmax(scale * q·K) V over the layer's cache, causal and windowed. The batch's own keys
+    /// are already in the cache.
+    Attention {
+        /// projections; only q is read
+        qkv: BufId,
+        /// layer index
+        layer: usize,
+        /// result
+        out: BufId,
+    },
+    /// out[n] = act(x[0..n]) * x[n..2n]
+    Glu {
+        /// gate and up, side by side
+        x: BufId,
+        /// activation of the gate
+        activation: Activation,
+        /// result
+        out: BufId,
+    },
+    /// x = cap * tanh(x / cap), in place.
+    Softcap {
+        /// input and result
+        x: BufId,
+        /// the cap
+        cap: f32,
+    },
+}
+
+/// A buffer of f32 rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Buffer {
+    /// Elements per row.
+    pub width: usize,
+    /// Memory slot; buffers of one slot are never alive at once.
+    pub slot: usize,
+}
+
+/// The forward pass.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Run for every row of a batch, in order. Ends with the residual stream in `hidden`.
+    pub body: Vec<Op>,
+    /// Run only for rows whose logits are wanted: their rows of `hidden` are its input. Ends with `logits`.
+    pub head: Vec<Op>,
+    /// The residual stream after the last layer.
+    pub hidden: BufId,
+    /// The logits [n_vocab].
+    pub logits: BufId,
+    /// All buffers.
+    pub buffers: Vec<Buffer>,
+    /// Width of each memory slot: the widest of its buffers.
+    pub slots: Vec<usize>,
+    /// All weights, sorted by (shard, offset): the order in which they are loaded.
+    pub weights: Vec<Weight>,
+    /// Attention of each layer.
+    pub layers: Vec<AttentionPlan>,
+    /// Rotary embeddings used by layers.
+    pub ropes: Vec<RopePlan>,
+    /// Epsilon of every RMS norm.
+    pub rms_eps: f32,
+    /// Width of the residual stream.
+    pub n_embd: usize,
+    /// Number of logits.
+    pub n_vocab: usize,
+}
+
+impl Plan {
+    /// A weight by id.
+    pub fn weight(&self, id: WeightId) -> &Weight {
+        &self.weights[id.0 as usize]
+    }
+    /// Elements per row of a buffer.
+    pub fn width(&self, id: BufId) -> usize {
+        self.buffers[id.0 as usize].width
+    }
+    /// Memory slot of a buffer.
+    pub fn slot(&self, id: BufId) -> usize {
+        self.buffers[id.0 as usize].slot
+    }
+}
