@@ -10,4 +10,22 @@ pub mod error;
 pub mod gguf;
 pub mod graph;
 pub mod quant;
+pub mod sample;
 pub mod text;
+
+mod generate;
+mod model;
+mod runtime;
+mod session;
+
+pub use device::{CancelFlag, DeviceInfo, DeviceKind, KvType};
+pub use error::{Error, Result};
+pub use generate::{GenerateOptions, Generation, Piece, StopReason, Token};
+pub use model::{Model, ModelOptions, Progress, ProgressFn};
+pub use runtime::{Runtime, RuntimeOptions};
+pub use sample::SamplerOptions;
+pub use session::{Session, SessionOptions, Synced};
+pub use text::{ChatOptions, Message};
+
+/// gabion's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,236 @@
+//! `Model`: an immutable, shareable model on a device.
+
+use std::sync::Arc;
+
+use crate::arch::{self, ModelSpec};
+use crate::device::{DeviceInfo, Loader, Precision, Weights};
+use crate::error::{Error, Result};
+use crate::gguf::{self, GgufError, Header, Mapped, Source};
+use crate::graph::{self, Plan, WeightId};
+use crate::runtime::Runtime;
+use crate::session::{Session, SessionOptions};
+use crate::text::{ChatOptions, ChatTemplate, Message, Tokenizer};
+
+/// Bytes per read while streaming weights: small enough that a browser's wasm memory stays small.
+const CHUNK: usize = 4 << 20;
+
+/// How to load a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelOptions {
+    /// Whether to keep activations in float32 and default to a float32 cache: slower, the same on every device.
+    pub exact: bool,
+}
+
+/// How far loading has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes taken so far.
+    pub loaded: u64,
+    /// Bytes of all weights.
+    pub total: u64,
+}
+
+/// Called while loading; returning false cancels with `Error::Cancelled`.
+pub type ProgressFn<'a> = &'a mut dyn FnMut(Progress) -> bool;
+
+/// A loaded model. Cheap to clone; may be used from several threads at once.
+#[derive(Clone)]
+pub struct Model(Arc<Inner>);
+
+struct Inner {
+    header: Header,
+    spec: ModelSpec,
+    plan: Arc<Plan>,
+    weights: Arc<dyn Weights>,
+    tokenizer: Option<Tokenizer>,
+    template: Option<ChatTemplate>,
+    options: ModelOptions,
+    device: DeviceInfo,
+}
+
+impl Model {
+    /// Loads the model at `path`; of a split model, the first file. The file must not be shortened while the model lives.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(
+        path: &std::path::Path,
+        runtime: &Runtime,
+        options: &ModelOptions,
+        progress: ProgressFn<'_>,
+    ) -> Result<Self> {
+        pollster::block_on(Self::load(open_files(path)?, runtime, options, progress))
+    }
+
+    /// Loads a model from all its files, in order (one unless it is split). Reads forward only.
+    pub async fn load<S: Source>(
+        mut files: Vec<S>,
+        runtime: &Runtime,
+        options: &ModelOptions,
+        progress: ProgressFn<'_>,
+    ) -> Result<Self> {
+        let header = read_headers(&mut files).await?;
+        let spec = arch::spec(&header)?;
+        let plan = Arc::new(graph::lower(&spec, &header)?);
+        let tokenizer = Tokenizer::from_header(&header)?;
+        let template = ChatTemplate::from_header(&header)?;
+        let precision = if options.exact { Precision::Exact } else { Precision::Fast };
+        let device = runtime.device();
+        let mut loader = device.clone().loader(plan.clone(), precision)?;
+        read_weights(&mut files, &plan, &mut *loader, progress).await?;
+        let weights = loader.finish().await?;
+        let (options, device) = (*options, device.info().clone());
+        Ok(Self(Arc::new(Inner { header, spec, plan, weights, tokenizer, template, options, device })))
+    }
+
+    /// The file's header: all keys and tensors.
+    pub fn header(&self) -> &Header {
+        &self.0.header
+    }
+
+    /// What the forward pass is made of.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.0.spec
+    }
+
+    /// The device it is loaded on.
+    pub fn device(&self) -> &DeviceInfo {
+        &self.0.device
+    }
+
+    /// Bytes of weights on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        self.0.weights.bytes()
+    }
+
+    /// Size of the vocabulary: the number of logits.
+    pub fn n_vocab(&self) -> usize {
+        self.0.spec.n_vocab
+    }
+
+    /// The tokenizer; `Error::Tokenizer` if the file has none.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        self.0
+            .tokenizer
+            .as_ref()
+            .ok_or_else(|| Error::Tokenizer("the file has no tokenizer; work with token ids".into()))
+    }
+
+    /// Token ids of `text`. `add_special` adds BOS/EOS as the model wants; `parse_special` lets text such as
+    /// `<|im_end|>` become control tokens: never set it for text from users.
+    pub fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
+        self.tokenizer()?.encode(text, add_special, parse_special)
+    }
+
+    /// Text of token ids. Broken UTF-8 becomes U+FFFD; control tokens are shown if `special`.
+    pub fn detokenize(&self, tokens: &[u32], special: bool) -> Result<String> {
+        Ok(self.tokenizer()?.decode(tokens, special))
+    }
+
+    /// Whether the file has a chat template.
+    pub fn has_chat_template(&self) -> bool {
+        self.0.template.is_some()
+    }
+
+    /// Token ids of a conversation through the model's own chat template. Message text cannot forge control tokens.
+    pub fn chat_tokens(&self, messages: &[Message], options: &ChatOptions) -> Result<Vec<u32>> {
+        let template = self.0.template.as_ref();
+        let missing = || Error::Template("the model has no chat template; give it a plain prompt".into());
+        template.ok_or_else(missing)?.tokens(self.tokenizer()?, messages, options)
+    }
+
+    /// A new session, with an empty context.
+    pub fn session(&self, options: &SessionOptions) -> Result<Session> {
+        Session::new(self.clone(), options)
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.0.plan
+    }
+
+    pub(crate) fn weights(&self) -> &Arc<dyn Weights> {
+        &self.0.weights
+    }
+
+    pub(crate) fn options(&self) -> &ModelOptions {
+        &self.0.options
+    }
+}
+
+/// Maps the file at `path` and, if it is the first of a split set, its siblings.
+#[cfg(not(target_arch = "wasm32"))]
+fn open_files(path: &std::path::Path) -> Result<Vec<gguf::MmapSource>> {
+    let open = |path: &std::path::Path| {
+        gguf::MmapSource::open(path).map_err(|source| Error::Io { what: path.display().to_string(), source })
+    };
+    let mut files = vec![open(path)?];
+    let count = pollster::block_on(gguf::read_header(&mut files[0]))?.shard_count()?;
+    for index in 1..count {
+        files.push(open(&gguf::shard_path(path, index, count)?)?);
+    }
+    Ok(files)
+}
+
+async fn read_headers<S: Source>(files: &mut [S]) -> Result<Header> {
+    let mut headers = Vec::new();
+    for file in files.iter_mut() {
+        headers.push(gguf::read_header(file).await?);
+    }
+    let first = headers.first().ok_or_else(|| Error::InvalidArgument("no file was given".into()))?;
+    let count = first.shard_count()?;
+    if count != files.len() {
+        return Err(GgufError::Split(format!("the model has {count} files, {} were given", files.len())).into());
+    }
+    Ok(gguf::join(headers)?)
+}
+
+/// Feeds every weight to the loader, in file order.
+async fn read_weights<S: Source>(
+    files: &mut [S],
+    plan: &Plan,
+    loader: &mut dyn Loader,
+    progress: ProgressFn<'_>,
+) -> Result<()> {
+    let total = plan.weights.iter().map(|w| w.bytes()).sum();
+    let maps: Vec<Option<Mapped>> = files.iter().map(|file| file.mapped()).collect();
+    let mut loaded = 0;
+    let mut tell = |bytes: u64| {
+        loaded += bytes;
+        if progress(Progress { loaded, total }) { Ok(()) } else { Err(Error::Cancelled) }
+    };
+    tell(0)?;
+    for (weight, id) in plan.weights.iter().zip((0..).map(WeightId)) {
+        if let Some(map) = &maps[weight.shard] {
+            mapped(map, weight.offset, weight.bytes(), &weight.name)?;
+            if loader.adopt(id, map, weight.offset as usize)? {
+                tell(weight.bytes())?;
+                continue;
+            }
+        }
+        let step = (CHUNK / weight.row_bytes().max(1)).max(1);
+        for first in (0..weight.rows).step_by(step) {
+            let len = step.min(weight.rows - first) * weight.row_bytes();
+            let at = weight.offset + (first * weight.row_bytes()) as u64;
+            match &maps[weight.shard] {
+                Some(map) => loader.rows(id, first, mapped(map, at, len as u64, &weight.name)?)?,
+                None => loader.rows(id, first, &read(&mut files[weight.shard], at, len).await?)?,
+            }
+            tell(len as u64)?;
+        }
+    }
+    Ok(())
+}
+
+/// A range of a mapped file, checked again: the file may be shorter than the header's check saw.
+fn mapped<'a>(map: &'a Mapped, offset: u64, len: u64, name: &str) -> Result<&'a [u8]> {
+    let range = || Some(usize::try_from(offset).ok()?..usize::try_from(offset.checked_add(len)?).ok()?);
+    let bytes = range().and_then(|range| map.get(range));
+    bytes.ok_or_else(|| GgufError::Truncated(format!("tensor '{name}' is past the end of the file")).into())
+}
+
+async fn read<S: Source>(file: &mut S, offset: u64, len: usize) -> Result<Vec<u8>> {
+    let bytes = file.read(offset, len).await.map_err(|source| Error::Io { what: file.name(), source })?;
+    if bytes.len() == len {
+        Ok(bytes)
+    } else {
+        Err(GgufError::Truncated(format!("{} ended early", file.name())).into())
+    }
+}

@@ -1,0 +1,112 @@
+//! `Runtime`: a device to load models on.
+
+use std::sync::Arc;
+
+use crate::device::{Device, DeviceInfo, cpu};
+use crate::error::{Error, Result};
+
+/// How to choose a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeOptions {
+    /// `auto`: a hardware GPU, else the CPU. `cpu`. `gpu`: the best adapter, software ones last. Anything else: the first
+    /// adapter whose name contains it, ignoring case (`llvmpipe`).
+    pub device: String,
+    /// Threads of the CPU device; `None` for one per core.
+    pub threads: Option<usize>,
+}
+
+impl Default for RuntimeOptions {
+    fn default() -> Self {
+        Self { device: "auto".into(), threads: None }
+    }
+}
+
+/// A device with everything that models on it share. Cheap to clone; may be used from several threads.
+#[derive(Clone)]
+pub struct Runtime {
+    device: Arc<dyn Device>,
+}
+
+impl Runtime {
+    /// Opens a device.
+    pub async fn new_async(options: &RuntimeOptions) -> Result<Self> {
+        let device = match options.device.as_str() {
+            "cpu" => cpu_device(options)?,
+            "auto" => match hardware_gpu().await {
+                Some(gpu) => gpu,
+                None => cpu_device(options)?,
+            },
+            name => gpu_device(name).await?,
+        };
+        Ok(Self { device })
+    }
+
+    /// Opens a device, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new(options: &RuntimeOptions) -> Result<Self> {
+        pollster::block_on(Self::new_async(options))
+    }
+
+    /// A runtime on a device made elsewhere, e.g. one that shares the host's wgpu device.
+    pub fn from_device(device: Arc<dyn Device>) -> Self {
+        Self { device }
+    }
+
+    /// The device's description.
+    pub fn info(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+
+    pub(crate) fn device(&self) -> &Arc<dyn Device> {
+        &self.device
+    }
+
+    /// Every device of this machine, the CPU first.
+    pub async fn devices_async() -> Vec<DeviceInfo> {
+        let mut all: Vec<DeviceInfo> =
+            cpu_device(&RuntimeOptions::default()).iter().map(|d| d.info().clone()).collect();
+        #[cfg(feature = "gpu")]
+        all.extend(crate::device::gpu::Gpu::adapters().await);
+        all
+    }
+
+    /// Every device of this machine, the CPU first, waiting for the answer.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn devices() -> Vec<DeviceInfo> {
+        pollster::block_on(Self::devices_async())
+    }
+}
+
+fn cpu_device(options: &RuntimeOptions) -> Result<Arc<dyn Device>> {
+    if options.threads.is_some_and(|n| n == 0 || n > 1024) {
+        return Err(Error::InvalidArgument("threads must be in 1..=1024".into()));
+    }
+    Ok(cpu::Cpu::new(options.threads, cpu::Level::best()))
+}
+
+#[cfg(feature = "gpu")]
+async fn hardware_gpu() -> Option<Arc<dyn Device>> {
+    match crate::device::gpu::Gpu::new(None, false).await {
+        Ok(gpu) => Some(gpu),
+        Err(error) => {
+            log::info!("no hardware GPU: {error}");
+            None
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+async fn gpu_device(name: &str) -> Result<Arc<dyn Device>> {
+    let filter = (name != "gpu").then_some(name);
+    Ok(crate::device::gpu::Gpu::new(filter, true).await?)
+}
+
+#[cfg(not(feature = "gpu"))]
+async fn hardware_gpu() -> Option<Arc<dyn Device>> {
+    None
+}
+
+#[cfg(not(feature = "gpu"))]
+async fn gpu_device(name: &str) -> Result<Arc<dyn Device>> {
+    Err(Error::Device(format!("'{name}': this build has no GPU support (feature `gpu`); use cpu")))
+}

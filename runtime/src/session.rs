@@ -1,0 +1,238 @@
+//! `Session`: one timeline of tokens over a model, with its KV cache and logits.
+
+use std::sync::Arc;
+
+use crate::device::{Batch, CancelFlag, KvType, Outputs, State, StateOptions, kv_capacity};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::sample::log_sum_exp;
+
+/// Context size where the caller does not say: what a chat needs, without the memory of a model's full length.
+const DEFAULT_CTX: usize = 4096;
+/// Rows whose logits are computed at once when every position's are wanted; bounds memory at large vocabularies.
+const MAX_OUTPUTS: usize = 32;
+/// Logits held for such a batch, in elements.
+const MAX_OUTPUT_ELEMENTS: usize = 1 << 22;
+
+/// How large a session is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Tokens that fit; 0 for the smaller of 4096 and what the model was trained for.
+    pub n_ctx: usize,
+    /// Tokens computed at once; 0 for what the device prefers.
+    pub n_batch: usize,
+    /// Element type of the cache; `None` for f16, or f32 where the model was loaded `exact`.
+    pub kv: Option<KvType>,
+}
+
+/// What `sync` did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Tokens whose cache was already there.
+    pub reused: usize,
+    /// Tokens that were computed.
+    pub computed: usize,
+}
+
+/// One timeline. Used from one thread at a time; `cancel_flag` may be used from any.
+pub struct Session {
+    model: Model,
+    state: Box<dyn State>,
+    options: StateOptions,
+    cancel: CancelFlag,
+    /// Tokens in the cache.
+    tokens: Vec<u32>,
+    /// One past the highest position written since the cache was last empty from 0: rings hold what is just below it.
+    written: usize,
+    /// Logits after the last token; empty when there are none.
+    logits: Vec<f32>,
+}
+
+impl Session {
+    pub(crate) fn new(model: Model, options: &SessionOptions) -> Result<Self> {
+        let options = state_options(&model, options)?;
+        let state = Arc::clone(model.weights()).state(&options)?;
+        Ok(Self {
+            model,
+            state,
+            options,
+            cancel: CancelFlag::default(),
+            tokens: Vec::new(),
+            written: 0,
+            logits: Vec::new(),
+        })
+    }
+
+    /// The model it runs.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Tokens that fit.
+    pub fn n_ctx(&self) -> usize {
+        self.options.n_ctx
+    }
+
+    /// Tokens in the context.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Bytes of cache and activations on the device.
+    pub fn bytes(&self) -> u64 {
+        self.state.bytes()
+    }
+
+    /// Logits after the last token, `n_vocab` of them; empty before the first `sync` and after an error.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    /// Stops this session's work from another thread: the running call returns `Error::Cancelled`.
+    pub fn cancel_flag(&self) -> CancelFlag {
+        self.cancel.clone()
+    }
+
+    /// Empties the context.
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.written = 0;
+        self.logits.clear();
+    }
+
+    /// Makes the context exactly `tokens` and computes the logits after the last one. Give the whole text every time: what
+    /// is already there is reused, what differs is dropped and computed anew. After an error the context is a prefix of
+    /// `tokens` that is safe to go on from.
+    pub async fn sync_async(&mut self, tokens: &[u32]) -> Result<Synced> {
+        self.check(tokens)?;
+        self.cancel.clear();
+        // the last token is always computed: its logits are wanted
+        let common = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        if common == tokens.len() && common == self.tokens.len() && !self.logits.is_empty() {
+            return Ok(Synced { reused: common, computed: 0 });
+        }
+        let reused = self.rewind(common.min(tokens.len() - 1));
+        self.extend(&tokens[reused..]).await?;
+        Ok(Synced { reused, computed: tokens.len() - reused })
+    }
+
+    /// `sync_async`, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn sync(&mut self, tokens: &[u32]) -> Result<Synced> {
+        pollster::block_on(self.sync_async(tokens))
+    }
+
+    /// Appends one token and computes the logits after it.
+    pub async fn step_async(&mut self, token: u32) -> Result<()> {
+        self.check(&[token])?;
+        self.fits(self.tokens.len() + 1)?;
+        self.cancel.clear();
+        self.extend(&[token]).await
+    }
+
+    /// `step_async`, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn step(&mut self, token: u32) -> Result<()> {
+        pollster::block_on(self.step_async(token))
+    }
+
+    /// -ln p(token i+1 | tokens 0..=i) for every i: one fewer than `tokens`. Leaves `tokens` as the context.
+    pub async fn score_async(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        self.check(tokens)?;
+        self.cancel.clear();
+        self.clear();
+        let n_vocab = self.model.n_vocab();
+        let mut nll = Vec::with_capacity(tokens.len() - 1);
+        let mut logits = Vec::new();
+        for chunk in tokens.chunks(self.options.max_outputs) {
+            let done = self.tokens.len();
+            self.run(chunk, Outputs::All, &mut logits).await?;
+            let targets = &tokens[done + 1..(done + 1 + chunk.len()).min(tokens.len())];
+            for (row, &target) in logits.chunks_exact(n_vocab).zip(targets) {
+                nll.push((log_sum_exp(row) - f64::from(row[target as usize])) as f32);
+            }
+        }
+        self.logits.extend_from_slice(&logits[logits.len() - n_vocab..]);
+        Ok(nll)
+    }
+
+    /// `score_async`, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn score(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        pollster::block_on(self.score_async(tokens))
+    }
+
+    fn check(&self, tokens: &[u32]) -> Result<()> {
+        if tokens.is_empty() {
+            return Err(Error::InvalidArgument("no tokens were given; a context has at least one".into()));
+        }
+        let n_vocab = self.model.n_vocab();
+        if let Some(id) = tokens.iter().find(|&&id| id as usize >= n_vocab) {
+            return Err(Error::InvalidArgument(format!("token id {id} is outside the vocabulary of {n_vocab}")));
+        }
+        self.fits(tokens.len())
+    }
+
+    fn fits(&self, wanted: usize) -> Result<()> {
+        let limit = self.options.n_ctx;
+        if wanted > limit { Err(Error::ContextFull { wanted, limit }) } else { Ok(()) }
+    }
+
+    /// Keeps the first `keep` tokens, or none where a ring no longer holds what their successor sees. Returns how many.
+    fn rewind(&mut self, keep: usize) -> usize {
+        let lost = |window: usize| {
+            let capacity = kv_capacity(Some(window), &self.options);
+            let oldest = self.written.saturating_sub(capacity);
+            keep < self.tokens.len() && (keep + 1).saturating_sub(window) < oldest
+        };
+        let keep = if self.model.plan().layers.iter().filter_map(|layer| layer.window).any(lost) { 0 } else { keep };
+        self.tokens.truncate(keep);
+        if keep == 0 {
+            self.written = 0;
+        }
+        self.logits.clear();
+        keep
+    }
+
+    async fn extend(&mut self, tokens: &[u32]) -> Result<()> {
+        let mut logits = std::mem::take(&mut self.logits);
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let (chunk, tail) = rest.split_at(rest.len().min(self.options.max_batch));
+            let outputs = if tail.is_empty() { Outputs::Last } else { Outputs::None };
+            self.run(chunk, outputs, &mut logits).await?;
+            rest = tail;
+        }
+        self.logits = logits;
+        Ok(())
+    }
+
+    async fn run(&mut self, tokens: &[u32], outputs: Outputs, logits: &mut Vec<f32>) -> Result<()> {
+        let pos = self.tokens.len();
+        self.written = self.written.max(pos + tokens.len());
+        self.cancel.check()?;
+        self.state.run(Batch { tokens, pos, outputs }, &self.cancel, logits).await?;
+        self.tokens.extend_from_slice(tokens);
+        Ok(())
+    }
+}
+
+fn state_options(model: &Model, options: &SessionOptions) -> Result<StateOptions> {
+    let trained = model.spec().n_ctx_train;
+    let n_ctx = if options.n_ctx == 0 { DEFAULT_CTX.min(trained) } else { options.n_ctx };
+    if n_ctx > trained {
+        log::warn!("a context of {n_ctx} is longer than the model was trained for ({trained})");
+    }
+    if n_ctx > 1 << 24 {
+        return Err(Error::InvalidArgument(format!("n_ctx {n_ctx} is above the limit of {}", 1 << 24)));
+    }
+    let n_batch = if options.n_batch == 0 { model.device().preferred_batch } else { options.n_batch };
+    let max_batch = n_batch.clamp(1, n_ctx);
+    let exact_kv = if model.options().exact { KvType::F32 } else { KvType::F16 };
+    Ok(StateOptions {
+        n_ctx,
+        max_batch,
+        max_outputs: MAX_OUTPUTS.min(MAX_OUTPUT_ELEMENTS / model.n_vocab()).clamp(1, max_batch),
+        kv: options.kv.unwrap_or(exact_kv),
+    })
+}
