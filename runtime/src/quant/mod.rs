@@ -1,7 +1,22 @@
-//! The ggml tensor types: their ids, block shapes, and one file per block family with its reference decoder.
+//! The ggml tensor types: their ids, block shapes, and one file per type with its layout, from which the reference decoder
+//! and the CPU's kernels follow. To add a type: write its file, and name it in `registry!` below.
 //!
 //! A *block* is the smallest run of elements that is stored together: `block_len` elements in `block_bytes` bytes,
 //! always along a row (dimension 0). Layouts: spec "quant formats", the same bytes that ggml writes.
+
+pub(crate) mod layout;
+mod legacy;
+mod number;
+mod q4_0;
+mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_1;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+
+use layout::{Decode, Encode, Half, Number, Packed};
 
 /// A ggml tensor type. The discriminant is the id that GGUF files store.
 #[allow(non_camel_case_types)]
@@ -114,5 +129,118 @@ impl TensorType {
     /// Bytes of a row of `cols` elements; `cols` must be a multiple of `block_len`.
     pub fn row_bytes(self, cols: usize) -> usize {
         cols / self.block_len() * self.block_bytes()
+    }
+}
+
+/// The types that can be computed with, by their layout.
+macro_rules! registry {
+    (numbers: $($number:ident: $n:path),*; packed: $($packed:ident: $p:path),*;) => {
+        $(impl Decode for $n {
+            const TYPE: TensorType = TensorType::$number;
+            const ENCODE: Option<Encode> = Some(layout::encode_numbers::<$n>);
+            #[inline(always)]
+            fn decode(bytes: &[u8], half: impl Half, out: &mut [f32]) {
+                layout::decode_numbers::<$n>(bytes, half, out);
+            }
+        })*
+        $(impl Decode for $p {
+            const TYPE: TensorType = TensorType::$packed;
+            const ENCODE: Option<Encode> = <$p as Packed>::ENCODE;
+            #[inline(always)]
+            fn decode(blocks: &[u8], half: impl Half, out: &mut [f32]) {
+                layout::decode_packed::<$p>(blocks, half, out);
+            }
+        })*
+
+        /// Types that can be computed with.
+        pub const SUPPORTED: &[TensorType] = &[$(TensorType::$number,)* $(TensorType::$packed),*];
+
+        /// Calls the visitor with the Rust type that describes `ty`; `None` if there is none.
+        pub(crate) fn visit<V: Visitor>(ty: TensorType, visitor: V) -> Option<V::Output> {
+            match ty {
+                $(TensorType::$number => Some(visitor.number::<$n>()),)*
+                $(TensorType::$packed => Some(visitor.packed::<$p>()),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+registry! {
+    numbers: F32: number::F32, F16: number::F16, BF16: number::BF16;
+    packed: Q4_0: q4_0::Q4_0, Q4_1: q4_1::Q4_1, Q5_0: q5_0::Q5_0, Q5_1: q5_1::Q5_1, Q8_0: q8_0::Q8_0,
+        Q4_K: q4_k::Q4K, Q5_K: q5_k::Q5K, Q6_K: q6_k::Q6K;
+}
+
+/// Something generic over a type's layout: turns a run-time `TensorType` into a compile-time one.
+pub(crate) trait Visitor {
+    type Output;
+    fn number<N: Number + Decode>(self) -> Self::Output;
+    fn packed<P: Packed + Decode>(self) -> Self::Output;
+}
+
+/// The reference decoder (and, for simple types, encoder) of one tensor type.
+pub trait Format: Send + Sync {
+    /// Which type.
+    fn ty(&self) -> TensorType;
+    /// Decodes whole blocks. `out` has as many elements as `blocks` holds; anything beyond a whole block is ignored.
+    fn dequantize(&self, blocks: &[u8], out: &mut [f32]);
+    /// Encodes whole blocks as ggml's reference encoder does. `false` (and nothing written) if gabion has no encoder
+    /// for the type.
+    fn quantize(&self, x: &[f32], blocks: &mut [u8]) -> bool;
+}
+
+/// `Format` of a layout.
+struct Of<D>(std::marker::PhantomData<D>);
+
+impl<D: Decode> Format for Of<D> {
+    fn ty(&self) -> TensorType {
+        D::TYPE
+    }
+    fn dequantize(&self, blocks: &[u8], out: &mut [f32]) {
+        D::decode(blocks, layout::half_to_f32, out);
+    }
+    fn quantize(&self, x: &[f32], blocks: &mut [u8]) -> bool {
+        D::ENCODE.map(|encode| encode(x, blocks)).is_some()
+    }
+}
+
+/// The format of `ty`; `None` if gabion cannot compute with it.
+pub fn format(ty: TensorType) -> Option<&'static dyn Format> {
+    struct Reference;
+    impl Visitor for Reference {
+        type Output = &'static dyn Format;
+        fn number<N: Number + Decode>(self) -> Self::Output {
+            &const { Of::<N>(std::marker::PhantomData) }
+        }
+        fn packed<P: Packed + Decode>(self) -> Self::Output {
+            &const { Of::<P>(std::marker::PhantomData) }
+        }
+    }
+    visit(ty, Reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Block shapes stand both in TABLE and in the layouts.
+    #[test]
+    fn layouts_agree_with_the_table() {
+        struct Shape;
+        impl Visitor for Shape {
+            type Output = (usize, usize);
+            fn number<N: Number + Decode>(self) -> Self::Output {
+                (1, N::BYTES)
+            }
+            fn packed<P: Packed + Decode>(self) -> Self::Output {
+                assert!(P::LEN % 32 == 0 && P::LEN / P::GROUP <= layout::MAX_GROUPS && matches!(P::GROUP, 16 | 32));
+                (P::LEN, P::BYTES)
+            }
+        }
+        for &ty in SUPPORTED {
+            assert_eq!(visit(ty, Shape), Some((ty.block_len(), ty.block_bytes())), "{}", ty.name());
+            assert_eq!(format(ty).map(Format::ty), Some(ty));
+        }
     }
 }

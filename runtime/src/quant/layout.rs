@@ -1,0 +1,127 @@
+//! How blocks are described to decoders: one small trait for types made of integers, one for plain numbers.
+//!
+//! Everything that computes with a type on the CPU (reference decoder, integer kernels, float kernels) is generic over
+//! these traits, so a type's file says only where its bits lie. Functions here are written so that the compiler turns them
+//! into vector code when they are inlined into a kernel.
+
+use super::TensorType;
+
+/// Most groups a block may have.
+pub(crate) const MAX_GROUPS: usize = 16;
+
+/// Converts the bits of an IEEE half. A parameter, since kernels have an instruction for it and the reference has not.
+pub(crate) trait Half: Fn(u16) -> f32 + Copy {}
+impl<F: Fn(u16) -> f32 + Copy> Half for F {}
+
+/// `Half` without special instructions.
+pub(crate) fn half_to_f32(bits: u16) -> f32 {
+    half::f16::from_bits(bits).to_f32_const()
+}
+
+/// Writes blocks of one row from its elements.
+pub(crate) type Encode = fn(&[f32], &mut [u8]);
+
+/// A type of which rows can be decoded.
+pub(crate) trait Decode: Send + Sync + 'static {
+    const TYPE: TensorType;
+    /// The reference encoder, where there is one.
+    const ENCODE: Option<Encode>;
+    /// Decodes whole blocks; `out` has room for exactly their elements.
+    fn decode(blocks: &[u8], half: impl Half, out: &mut [f32]);
+}
+
+/// A type whose weights are small integers q in groups: w = scale * (q - BIAS) + min.
+pub(crate) trait Packed: Send + Sync + 'static {
+    /// Weights per block, a multiple of 32.
+    const LEN: usize;
+    /// Bytes per block.
+    const BYTES: usize;
+    /// Weights that share a scale: 32 or 16.
+    const GROUP: usize = 32;
+    /// Subtracted from every q. 128 if q fills a byte; else q is at most 127.
+    const BIAS: u8 = 0;
+    /// Whether groups have a `min`.
+    const MIN: bool = false;
+    /// The reference encoder, where there is one.
+    const ENCODE: Option<Encode> = None;
+    /// q of the weights 32 * i .. 32 * (i + 1) of a block.
+    fn quants(block: &[u8], i: usize) -> [u8; 32];
+    /// Scale and min of each of the block's LEN / GROUP groups.
+    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]);
+}
+
+/// `Decode::decode` of any `Packed`.
+#[inline(always)]
+pub(crate) fn decode_packed<P: Packed>(blocks: &[u8], half: impl Half, out: &mut [f32]) {
+    for (block, out) in blocks.chunks_exact(P::BYTES).zip(out.chunks_exact_mut(P::LEN)) {
+        let (mut scale, mut min) = ([0.0; MAX_GROUPS], [0.0; MAX_GROUPS]);
+        P::scales(block, half, &mut scale, &mut min);
+        for (i, out) in out.chunks_exact_mut(32).enumerate() {
+            let q = P::quants(block, i);
+            for half in 0..2 {
+                let group = (32 * i + 16 * half) / P::GROUP;
+                for j in 16 * half..16 * (half + 1) {
+                    let w = scale[group] * (i32::from(q[j]) - i32::from(P::BIAS)) as f32;
+                    out[j] = if P::MIN { w + min[group] } else { w };
+                }
+            }
+        }
+    }
+}
+
+/// A plain number per element.
+pub(crate) trait Number: Send + Sync + 'static {
+    /// Bytes per element.
+    const BYTES: usize;
+    /// The number in `bytes`, little-endian.
+    fn get(bytes: &[u8], half: impl Half) -> f32;
+    /// Writes the nearest number.
+    fn put(x: f32, bytes: &mut [u8]);
+}
+
+/// `Decode::decode` of any `Number`.
+#[inline(always)]
+pub(crate) fn decode_numbers<N: Number>(bytes: &[u8], half: impl Half, out: &mut [f32]) {
+    for (bytes, out) in bytes.chunks_exact(N::BYTES).zip(out) {
+        *out = N::get(bytes, half);
+    }
+}
+
+/// The encoder of any `Number`.
+pub(crate) fn encode_numbers<N: Number>(x: &[f32], bytes: &mut [u8]) {
+    for (&x, bytes) in x.iter().zip(bytes.chunks_exact_mut(N::BYTES)) {
+        N::put(x, bytes);
+    }
+}
+
+/// The little-endian u16 at byte `at`.
+#[inline(always)]
+pub(crate) fn u16_at(block: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([block[at], block[at + 1]])
+}
+
+/// The little-endian u32 at byte `at`.
+#[inline(always)]
+pub(crate) fn u32_at(block: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+}
+
+/// 32 nibbles of 16 bytes: the low ones first.
+#[inline(always)]
+pub(crate) fn nibbles(bytes: &[u8]) -> [u8; 32] {
+    let mut q = [0; 32];
+    for j in 0..16 {
+        q[j] = bytes[j] & 15;
+        q[j + 16] = bytes[j] >> 4;
+    }
+    q
+}
+
+/// Adds bit j of `bits` to q[j] as its bit 4.
+#[inline(always)]
+pub(crate) fn add_fifth_bits(q: &mut [u8; 32], bits: u32) {
+    let bytes = bits.to_le_bytes();
+    for j in 0..32 {
+        q[j] |= u8::from(bytes[j / 8] & (1 << (j % 8)) != 0) << 4;
+    }
+}

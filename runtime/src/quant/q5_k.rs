@@ -1,0 +1,26 @@
+//! Q5_K: 256 weights d * sc * q - dmin * mn in 176 bytes: scales as in Q4_K, the fifth bits of q in 32 bytes (bit i of byte
+//! j belongs to weight 32 i + j), then nibbles as in Q4_K.
+
+use super::layout::{Half, MAX_GROUPS, Packed};
+use super::q4_k;
+
+pub(crate) struct Q5K;
+
+impl Packed for Q5K {
+    const LEN: usize = 256;
+    const BYTES: usize = 176;
+    const MIN: bool = true;
+
+    #[inline(always)]
+    fn quants(block: &[u8], i: usize) -> [u8; 32] {
+        let high = &block[16..48];
+        let low = &block[48 + 32 * (i / 2)..][..32];
+        let shift = 4 * (i % 2);
+        std::array::from_fn(|j| low[j] >> shift & 15 | (high[j] >> i & 1) << 4)
+    }
+
+    #[inline(always)]
+    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]) {
+        q4_k::scales(block, half, scale, min);
+    }
+}

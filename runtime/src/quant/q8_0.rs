@@ -1,0 +1,35 @@
+//! Q8_0: 32 weights d * q in 34 bytes: f16 d, then 32 signed bytes q.
+
+use super::layout::{Encode, Half, MAX_GROUPS, Packed, u16_at};
+use super::legacy;
+
+pub(crate) struct Q8_0;
+
+impl Packed for Q8_0 {
+    const LEN: usize = 32;
+    const BYTES: usize = 34;
+    const BIAS: u8 = 128;
+    const ENCODE: Option<Encode> = Some(encode);
+
+    #[inline(always)]
+    fn quants(block: &[u8], _: usize) -> [u8; 32] {
+        std::array::from_fn(|j| block[2 + j] ^ 128)
+    }
+
+    #[inline(always)]
+    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
+        scale[0] = half(u16_at(block, 0));
+    }
+}
+
+fn encode(x: &[f32], blocks: &mut [u8]) {
+    for (x, block) in x.chunks_exact(32).zip(blocks.chunks_exact_mut(34)) {
+        let amax = x.iter().fold(0f32, |m, x| m.max(x.abs()));
+        let d = amax / 127.0;
+        let inverse = legacy::inverse(d);
+        legacy::put_half(block, 0, d);
+        for (b, x) in block[2..].iter_mut().zip(x) {
+            *b = (x * inverse).round() as i8 as u8;
+        }
+    }
+}
