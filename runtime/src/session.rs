@@ -88,7 +88,8 @@ impl Session {
         &self.logits
     }
 
-    /// Stops this session's work from another thread: the running call returns `Error::Cancelled`.
+    /// Stops this session's work from another thread: the running call, or the next `step` of a running generation,
+    /// returns `Error::Cancelled`. A request that comes when nothing runs is dropped by the next `sync` or `score`.
     pub fn cancel_flag(&self) -> CancelFlag {
         self.cancel.clone()
     }
@@ -122,11 +123,10 @@ impl Session {
         pollster::block_on(self.sync_async(tokens))
     }
 
-    /// Appends one token and computes the logits after it.
+    /// Appends one token and computes the logits after it. On an error the context is as it was, without logits.
     pub async fn step_async(&mut self, token: u32) -> Result<()> {
         self.check(&[token])?;
         self.fits(self.tokens.len() + 1)?;
-        self.cancel.clear();
         self.extend(&[token]).await
     }
 
@@ -210,10 +210,17 @@ impl Session {
     async fn run(&mut self, tokens: &[u32], outputs: Outputs, logits: &mut Vec<f32>) -> Result<()> {
         let pos = self.tokens.len();
         self.written = self.written.max(pos + tokens.len());
-        self.cancel.check()?;
-        self.state.run(Batch { tokens, pos, outputs }, &self.cancel, logits).await?;
-        self.tokens.extend_from_slice(tokens);
-        Ok(())
+        let result = match self.cancel.check() {
+            Ok(()) => self.state.run(Batch { tokens, pos, outputs }, &self.cancel, logits).await,
+            cancelled => cancelled,
+        };
+        match result {
+            Ok(()) => self.tokens.extend_from_slice(tokens),
+            // the request is answered: the next call starts afresh
+            Err(Error::Cancelled) => self.cancel.clear(),
+            Err(_) => {}
+        }
+        result
     }
 }
 
