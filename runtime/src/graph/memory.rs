@@ -55,3 +55,65 @@ pub(super) fn assign(buffers: &mut [Buffer], body: &[Op], head: &[Op], hidden: B
     }
     slots
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Activation;
+    use crate::graph::WeightId;
+
+    fn norm(x: u16, add: Option<u16>, out: u16) -> Op {
+        Op::RmsNorm { x: BufId(x), weight: WeightId(0), add: add.map(BufId), out: BufId(out) }
+    }
+
+    fn glu(x: u16, out: u16) -> Op {
+        Op::Glu { x: BufId(x), activation: Activation::Silu, out: BufId(out) }
+    }
+
+    /// Two half-blocks over a residual stream (buffer 0), then a head.
+    fn example() -> (Vec<Buffer>, Vec<Op>, Vec<Op>) {
+        let widths = [8, 8, 16, 8, 8, 32, 16, 8, 100];
+        let buffers = widths.map(|width| Buffer { width, slot: 0 }).to_vec();
+        let embed = Op::Embed { table: WeightId(0), scale: 1.0, out: BufId(0) };
+        let body = vec![
+            embed,
+            norm(0, None, 1),
+            glu(1, 2),
+            glu(2, 3),
+            norm(3, Some(0), 0),
+            norm(0, None, 4),
+            glu(4, 5),
+            glu(5, 6),
+            norm(6, Some(0), 0),
+        ];
+        let head = vec![norm(0, None, 7), glu(7, 8)];
+        (buffers, body, head)
+    }
+
+    /// Replays the ops, remembering which buffer's value each slot holds.
+    fn first_clobbered(buffers: &[Buffer], ops: &[Op]) -> Option<BufId> {
+        let mut holds = vec![None; buffers.len()];
+        for op in ops {
+            let (reads, write) = op.buffers();
+            let stale = |buf: &BufId| holds[buffers[buf.0 as usize].slot] != Some(*buf);
+            if let Some(buf) = reads.iter().find(|buf| stale(buf)) {
+                return Some(*buf);
+            }
+            holds[buffers[write.0 as usize].slot] = Some(write);
+        }
+        None
+    }
+
+    #[test]
+    fn no_buffer_is_overwritten_while_it_is_needed() {
+        let (mut buffers, body, head) = example();
+        let slots = assign(&mut buffers, &body, &head, BufId(0));
+        let ops: Vec<Op> = body.into_iter().chain(head).collect();
+        assert_eq!(first_clobbered(&buffers, &ops), None);
+        assert!(slots.len() < buffers.len(), "nothing was shared: {slots:?}");
+        assert!(buffers.iter().all(|buf| slots[buf.slot] >= buf.width));
+        // the check itself can fail
+        buffers[3].slot = buffers[0].slot;
+        assert!(first_clobbered(&buffers, &ops).is_some());
+    }
+}
