@@ -81,7 +81,7 @@ fn cpu_device(options: &RuntimeOptions) -> Result<Arc<dyn Device>> {
     if options.threads.is_some_and(|n| n == 0 || n > 1024) {
         return Err(Error::InvalidArgument("threads must be in 1..=1024".into()));
     }
-    Ok(cpu::Cpu::new(options.threads, cpu::Level::best()))
+    Ok(cpu::Cpu::new(options.threads, cpu::Level::best())?)
 }
 
 #[cfg(feature = "gpu")]

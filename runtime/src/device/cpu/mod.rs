@@ -1,32 +1,73 @@
-//! Stub until branch `cpu` lands.
-#![allow(missing_docs, unused_variables)]
+//! The CPU device: a scalar reference for each op, in a file named like its shader, and kernels for vector instructions
+//! over it.
+//!
+//! Weights stay as they are in the file. Work is split over threads by rows and heads, never inside a sum, so any number
+//! of threads gives the same result.
+
+mod attention;
+mod cache;
+mod check;
+mod embed;
+mod glu;
+mod kernels;
+mod level;
+mod mat_mul;
+mod memory;
+mod pool;
+mod rms_norm;
+mod rope_store;
+mod softcap;
+mod state;
+mod weights;
 
 use std::sync::Arc;
 
-use super::*;
+pub use level::Level;
 
-#[derive(Clone, Copy, Debug)]
-pub enum Level {
-    Reference,
+use super::{Device, DeviceInfo, DeviceKind, Loader, Precision};
+use crate::error::{Error, Result};
+use crate::graph::Plan;
+use pool::Pool;
+
+/// More threads than this only wait for each other.
+const MAX_THREADS: usize = 1024;
+
+/// A set of threads that run plans.
+pub struct Cpu {
+    info: DeviceInfo,
+    level: Level,
+    pool: Pool,
 }
-impl Level {
-    pub fn best() -> Self {
-        Level::Reference
-    }
-}
-pub struct Cpu(DeviceInfo);
+
 impl Cpu {
-    pub fn new(threads: Option<usize>, level: Level) -> Arc<Self> {
-        let name = String::from("CPU");
-        let (kind, backend, driver) = (DeviceKind::Cpu, "cpu".into(), String::new());
-        Arc::new(Self(DeviceInfo { kind, name, backend, driver, threads: 1, preferred_batch: 128 }))
+    /// A device with `threads` threads (default: one per core the process may use) and the kernels of `level`, usually
+    /// `Level::best()`. Fails if this machine has not that level, or gives no threads.
+    pub fn new(threads: Option<usize>, level: Level) -> Result<Arc<Self>> {
+        if !level.is_available() {
+            return Err(Error::Device(format!("this CPU has no {}", level.name())));
+        }
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.unwrap_or_else(cores).clamp(1, MAX_THREADS);
+        let pool = Pool::new(threads).map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        let plural = if threads == 1 { "" } else { "s" };
+        let info = DeviceInfo {
+            kind: DeviceKind::Cpu,
+            name: format!("CPU ({}, {threads} thread{plural})", level.name()),
+            backend: "cpu".into(),
+            driver: String::new(),
+            threads,
+            preferred_batch: 128,
+        };
+        Ok(Arc::new(Self { info, level, pool }))
     }
 }
+
 impl Device for Cpu {
     fn info(&self) -> &DeviceInfo {
-        &self.0
+        &self.info
     }
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
-        Err(Error::Internal("not written yet".into()))
+        check::check(&plan)?;
+        Ok(Box::new(weights::CpuLoader::new(self, plan, precision)))
     }
 }

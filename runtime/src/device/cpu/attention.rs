@@ -1,0 +1,101 @@
+//! Reference: causal attention of a head over its ring of keys and values, and what every attention kernel is called with.
+
+use std::ops::Range;
+
+use super::cache::{Cache, Element, Ring};
+use super::kernels::Scratch;
+use super::memory::Parts;
+use crate::graph::AttentionPlan;
+
+/// Attention of a batch in one layer.
+pub(super) struct Attention<'a> {
+    pub(super) plan: &'a AttentionPlan,
+    pub(super) cache: &'a Cache,
+    /// Projections, [n][width]; the q heads come first.
+    pub(super) qkv: &'a [f32],
+    /// Width of `qkv`.
+    pub(super) width: usize,
+    /// Position of the first row.
+    pub(super) pos: usize,
+    /// Output, [n][heads * head_dim].
+    pub(super) out: Parts<'a, f32>,
+}
+
+/// Computes all query heads that share one key/value head, for some rows of the batch.
+pub(super) type AttentionKernel = fn(&Attention<'_>, usize, Range<usize>, &mut Scratch);
+
+impl<'a> Attention<'a> {
+    /// The query heads of a key/value head.
+    pub(super) fn group(&self, kv_head: usize) -> Range<usize> {
+        let group = self.plan.heads / self.plan.kv_heads;
+        kv_head * group..(kv_head + 1) * group
+    }
+
+    /// The positions row `t` sees.
+    pub(super) fn visible(&self, t: usize) -> Range<usize> {
+        let end = self.pos + t + 1;
+        self.plan.window.map_or(0, |window| end.saturating_sub(window))..end
+    }
+
+    /// q of a row and head.
+    pub(super) fn q(&self, t: usize, head: usize) -> &'a [f32] {
+        &self.qkv[t * self.width + head * self.plan.head_dim..][..self.plan.head_dim]
+    }
+
+    /// The output of a row and head.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) fn out(&self, t: usize, head: usize) -> &'a mut [f32] {
+        let dim = self.plan.head_dim;
+        // SAFETY: each row and head is computed by one thread, which holds its output once.
+        unsafe { self.out.part((t * self.plan.heads + head) * dim, dim) }
+    }
+}
+
+/// The reference kernel.
+pub(super) fn attention(a: &Attention<'_>, kv_head: usize, rows: Range<usize>, scratch: &mut Scratch) {
+    match a.cache {
+        Cache::F16(ring) => run(a, ring, kv_head, rows, &mut scratch.scores),
+        Cache::F32(ring) => run(a, ring, kv_head, rows, &mut scratch.scores),
+    }
+}
+
+fn run<E: Element>(a: &Attention<'_>, ring: &Ring<E>, kv_head: usize, rows: Range<usize>, scores: &mut [f32]) {
+    for t in rows {
+        for head in a.group(kv_head) {
+            let out = a.out(t, head);
+            attend(a.q(t, head), ring, kv_head, a.visible(t), a.plan.scale, scores, out);
+        }
+    }
+}
+
+/// out = softmax(scale * q·K) V over `positions`, of which `scores` holds one number each.
+fn attend<E: Element>(
+    q: &[f32],
+    ring: &Ring<E>,
+    kv_head: usize,
+    positions: Range<usize>,
+    scale: f32,
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    let (keys, values) = (ring.head_keys(kv_head), ring.head_values(kv_head));
+    let place = |pos: usize| pos % ring.capacity * ring.head_dim;
+    let scores = &mut scores[..positions.len()];
+    for (score, pos) in scores.iter_mut().zip(positions.clone()) {
+        let key = &keys[place(pos)..][..q.len()];
+        *score = scale * q.iter().zip(key).map(|(q, k)| q * k.to_f32()).sum::<f32>();
+    }
+    softmax(scores);
+    out.fill(0.0);
+    for (score, pos) in scores.iter().zip(positions) {
+        let value = &values[place(pos)..][..out.len()];
+        out.iter_mut().zip(value).for_each(|(out, v)| *out += score * v.to_f32());
+    }
+}
+
+fn softmax(x: &mut [f32]) {
+    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    x.iter_mut().for_each(|x| *x = (*x - max).exp());
+    let sum: f32 = x.iter().sum();
+    x.iter_mut().for_each(|x| *x /= sum);
+}

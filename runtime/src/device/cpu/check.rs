@@ -1,0 +1,100 @@
+//! Checks that a plan's parts fit together, so that no kernel has to.
+
+use crate::error::{Error, Result};
+use crate::graph::{AttentionPlan, BufId, Linear, Op, Plan, WeightId};
+use crate::quant;
+
+/// An error if this device cannot run the plan or the plan contradicts itself.
+pub(super) fn check(plan: &Plan) -> Result<()> {
+    for weight in &plan.weights {
+        let (name, ty) = (&weight.name, weight.ty);
+        if quant::format(ty).is_none() {
+            return Err(Error::Unsupported(format!("tensor '{name}' has type {}", ty.name())));
+        }
+        let whole = weight.rows > 0 && weight.cols > 0 && weight.cols % ty.block_len() == 0;
+        expect(whole && (weight.matrix || weight.rows == 1), name)?;
+    }
+    plan.buffers.iter().try_for_each(|b| expect(plan.slots.get(b.slot).is_some_and(|&w| w >= b.width), "slots"))?;
+    plan.layers.iter().try_for_each(|layer| attention(plan, layer))?;
+    plan.body.iter().chain(&plan.head).try_for_each(|op| expect(fits(plan, op)?, op_name(op)))?;
+    let in_place = |op: &Op| op.buffers().1 == plan.hidden || matches!(op, Op::RopeStore { .. } | Op::Attention { .. });
+    expect(!plan.head.iter().any(in_place), "head")?;
+    expect(width(plan, plan.logits)? == plan.n_vocab, "logits")
+}
+
+fn expect(ok: bool, what: &str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::Internal(format!("the plan contradicts itself at {what}"))) }
+}
+
+fn op_name(op: &Op) -> &'static str {
+    match op {
+        Op::Embed { .. } => "embed",
+        Op::RmsNorm { .. } => "rms_norm",
+        Op::MatMul { .. } => "mat_mul",
+        Op::RopeStore { .. } => "rope_store",
+        Op::Attention { .. } => "attention",
+        Op::Glu { .. } => "glu",
+        Op::Softcap { .. } => "softcap",
+    }
+}
+
+fn width(plan: &Plan, id: BufId) -> Result<usize> {
+    let buffer = plan.buffers.get(usize::from(id.0));
+    buffer.map(|b| b.width).ok_or_else(|| Error::Internal("the plan names a buffer it has not".into()))
+}
+
+/// Whether `id` is a vector of `len` elements.
+fn vector(plan: &Plan, id: Option<WeightId>, len: usize) -> bool {
+    id.is_none_or(|id| plan.weights.get(id.0 as usize).is_some_and(|w| !w.matrix && w.cols == len))
+}
+
+/// (rows, cols) of a matrix.
+fn matrix(plan: &Plan, id: WeightId) -> Option<(usize, usize)> {
+    plan.weights.get(id.0 as usize).filter(|w| w.matrix).map(|w| (w.rows, w.cols))
+}
+
+fn attention(plan: &Plan, a: &AttentionPlan) -> Result<()> {
+    let heads = a.head_dim > 0 && a.kv_heads > 0 && a.heads > 0 && a.heads % a.kv_heads == 0 && a.window != Some(0);
+    let norms = vector(plan, a.q_norm, a.head_dim) && vector(plan, a.k_norm, a.head_dim);
+    let rope = plan.ropes.get(a.rope);
+    let rope = rope.is_some_and(|r| 2 * r.inv_freq.len() <= a.head_dim && vector(plan, r.factors, r.inv_freq.len()));
+    expect(heads && norms && rope, "a layer")
+}
+
+fn fits(plan: &Plan, op: &Op) -> Result<bool> {
+    let width = |id: &BufId| width(plan, *id);
+    let apart = |a: &BufId, b: &BufId| plan.slot(*a) != plan.slot(*b);
+    let add_fits = |add: &Option<BufId>, x: &BufId, out: &BufId| match add {
+        Some(add) => Ok(width(add)? == width(out)? && (add == out || apart(add, out)) && apart(x, out)),
+        None => Ok::<_, Error>(apart(x, out)),
+    };
+    Ok(match op {
+        Op::Embed { table, out, .. } => matrix(plan, *table).map(|(_, cols)| cols) == Some(width(out)?),
+        Op::RmsNorm { x, weight, add, out } => {
+            let len = width(out)?;
+            width(x)? == len && vector(plan, Some(*weight), len) && add_fits(add, x, out)?
+        }
+        Op::MatMul { linears, x, add, out } => {
+            let cols = width(x)?;
+            let rows = linears.iter().map(|l| linear(plan, l, cols)).try_fold(0usize, |sum, rows| Some(sum + rows?));
+            rows == Some(width(out)?) && add_fits(add, x, out)?
+        }
+        Op::RopeStore { qkv, layer } => qkv_fits(plan, *layer, width(qkv)?),
+        Op::Attention { qkv, layer, out } => {
+            let a = plan.layers.get(*layer);
+            let out_fits = a.is_some_and(|a| width(out).ok() == Some(a.heads * a.head_dim));
+            out_fits && qkv_fits(plan, *layer, width(qkv)?) && apart(qkv, out)
+        }
+        Op::Glu { x, out, .. } => width(x)? == 2 * width(out)? && apart(x, out),
+        Op::Softcap { x, .. } => width(x)? > 0,
+    })
+}
+
+fn linear(plan: &Plan, linear: &Linear, cols: usize) -> Option<usize> {
+    let (rows, weight_cols) = matrix(plan, linear.weight)?;
+    (weight_cols == cols && vector(plan, linear.bias, rows)).then_some(rows)
+}
+
+fn qkv_fits(plan: &Plan, layer: usize, width: usize) -> bool {
+    plan.layers.get(layer).is_some_and(|a| width == (a.heads + 2 * a.kv_heads) * a.head_dim)
+}

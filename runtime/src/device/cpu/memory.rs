@@ -1,0 +1,69 @@
+//! Memory that may not be there: checked sizes, fallible allocation, and slices that threads share.
+
+use std::marker::PhantomData;
+
+use bytemuck::Zeroable;
+
+use crate::error::{Error, Result};
+
+/// A vector of `dims` product zeros. The system gives zeroed pages as they are first written, so a long context costs
+/// nothing until it is used.
+pub(super) fn zeroed<T: Zeroable>(what: &str, dims: &[usize]) -> Result<Vec<T>> {
+    let bytes = dims.iter().fold(size_of::<T>() as u64, |bytes, &dim| bytes.saturating_mul(dim as u64));
+    let failed = || Error::OutOfMemory { what: what.into(), bytes };
+    let len = dims.iter().try_fold(1usize, |len, &dim| len.checked_mul(dim)).ok_or_else(failed)?;
+    let layout = std::alloc::Layout::array::<T>(len).map_err(|_| failed())?;
+    if layout.size() == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the layout is that of a Vec of capacity `len` and not empty; zeros are valid values of a Zeroable.
+    unsafe {
+        let start = std::alloc::alloc_zeroed(layout).cast::<T>();
+        if start.is_null() { Err(failed()) } else { Ok(Vec::from_raw_parts(start, len, len)) }
+    }
+}
+
+/// A mutable slice of which several threads write different parts.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a, T> {
+    start: *mut T,
+    len: usize,
+    life: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: access is only through `part`, whose callers keep threads apart.
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    pub(super) fn new(slice: &'a mut [T]) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), life: PhantomData }
+    }
+
+    /// Elements `at .. at + len`.
+    ///
+    /// # Safety
+    /// No two parts that are alive at once may overlap.
+    #[inline(always)]
+    pub(super) unsafe fn part(&self, at: usize, len: usize) -> &'a mut [T] {
+        assert!(at <= self.len && len <= self.len - at);
+        // SAFETY: in bounds, and unique by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_much_is_an_error() {
+        for dims in [&[usize::MAX, 2][..], &[usize::MAX / 8][..]] {
+            let error = zeroed::<f32>("test", dims).unwrap_err();
+            assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+        }
+        assert_eq!(zeroed::<f32>("test", &[2, 3]).unwrap(), [0.0; 6]);
+        assert!(zeroed::<f32>("test", &[0]).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,337 @@
+//! One session's memory on the CPU, and the loop that runs a plan over it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::attention::Attention;
+use super::cache::Cache;
+use super::kernels::{Kernels, Scratch, kernels};
+use super::mat_mul::MatMul;
+use super::memory::{Parts, zeroed};
+use super::weights::{CpuWeights, Matrix};
+use super::{embed, rms_norm, rope_store};
+use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateOptions};
+use crate::error::{Error, Result};
+use crate::graph::{AttentionPlan, BufId, Linear, Op, Plan};
+
+/// Rows of a batch that make one item of work for an op that computes each row by itself.
+const ROWS_PER_ITEM: usize = 4;
+/// Matrix rows per item are a multiple of this, and so kernels may work on so many at once.
+const MATRIX_ROWS: usize = 16;
+/// Items per thread of one matrix product: enough for a thread that was interrupted not to be waited for.
+const ITEMS_PER_THREAD: usize = 8;
+
+/// The rows an op works on.
+#[derive(Clone, Copy)]
+struct Rows {
+    n: usize,
+    /// Position of the first in the context.
+    pos: usize,
+    /// Row of `Plan::hidden` that is the first: in the head not all of them may be wanted.
+    hidden: usize,
+}
+
+/// cos and sin of one rotary embedding for the rows of a batch, [rows][pairs].
+struct Angles {
+    pairs: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+pub(super) struct CpuState {
+    weights: Arc<CpuWeights>,
+    kernels: &'static Kernels,
+    options: StateOptions,
+    /// Memory of each of the plan's slots.
+    slots: Vec<Vec<f32>>,
+    caches: Vec<Cache>,
+    angles: Vec<Angles>,
+    scratch: Vec<Mutex<Scratch>>,
+}
+
+impl CpuState {
+    pub(super) fn new(weights: Arc<CpuWeights>, options: &StateOptions) -> Result<Self> {
+        if options.n_ctx == 0 || options.max_batch == 0 || options.max_outputs == 0 {
+            return Err(Error::InvalidArgument("n_ctx, max_batch and max_outputs must be at least 1".into()));
+        }
+        let plan = weights.plan.clone();
+        let rows = options.max_batch.max(options.max_outputs);
+        let slots = plan.slots.iter().map(|&width| zeroed("activations", &[rows, width]));
+        let angles = plan.ropes.iter().map(|rope| {
+            let pairs = rope.inv_freq.len();
+            let table = || zeroed("rotary angles", &[rows, pairs]);
+            Ok(Angles { pairs, cos: table()?, sin: table()? })
+        });
+        let scratch = (0..weights.cpu.pool.threads()).map(|_| Scratch::new(&plan, options).map(Mutex::new));
+        Ok(Self {
+            slots: slots.collect::<Result<_>>()?,
+            caches: plan.layers.iter().map(|layer| Cache::new(layer, options)).collect::<Result<_>>()?,
+            angles: angles.collect::<Result<_>>()?,
+            scratch: scratch.collect::<Result<_>>()?,
+            kernels: kernels(weights.cpu.level),
+            options: *options,
+            weights,
+        })
+    }
+
+    fn check_batch(&self, batch: &Batch<'_>) -> Result<()> {
+        let (n, options) = (batch.tokens.len(), &self.options);
+        if n == 0 || n > options.max_batch || (batch.outputs == Outputs::All && n > options.max_outputs) {
+            return Err(Error::InvalidArgument(format!("a batch of {n} rows does not fit this session")));
+        }
+        let wanted = batch.pos.saturating_add(n);
+        if wanted > options.n_ctx {
+            return Err(Error::ContextFull { wanted, limit: options.n_ctx });
+        }
+        let plan = &self.weights.plan;
+        let tables =
+            plan.body.iter().filter_map(|op| if let Op::Embed { table, .. } = op { Some(*table) } else { None });
+        let limit = tables.map(|table| plan.weight(table).rows).min().unwrap_or(plan.n_vocab);
+        match batch.tokens.iter().find(|&&token| token as usize >= limit) {
+            Some(token) => Err(Error::InvalidArgument(format!("token {token} is not below {limit}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn run_batch(&mut self, batch: &Batch<'_>, cancel: &CancelFlag, logits: &mut Vec<f32>) -> Result<()> {
+        self.check_batch(batch)?;
+        let weights = self.weights.clone();
+        let plan = &*weights.plan;
+        let n = batch.tokens.len();
+        let rows = Rows { n, pos: batch.pos, hidden: 0 };
+        self.turn_angles(&weights, rows);
+        for op in &plan.body {
+            cancel.check()?;
+            self.run_op(&weights, op, batch.tokens, rows);
+        }
+        let wanted = match batch.outputs {
+            Outputs::None => 0,
+            Outputs::Last => 1,
+            Outputs::All => n,
+        };
+        let rows = Rows { n: wanted, pos: batch.pos, hidden: n - wanted };
+        if wanted > 0 {
+            for op in &plan.head {
+                cancel.check()?;
+                self.run_op(&weights, op, batch.tokens, rows);
+            }
+        }
+        self.copy_logits(plan, wanted, logits)
+    }
+
+    fn copy_logits(&self, plan: &Plan, wanted: usize, logits: &mut Vec<f32>) -> Result<()> {
+        logits.clear();
+        let len = wanted * plan.n_vocab;
+        let failed = |_| Error::OutOfMemory { what: "logits".into(), bytes: 4 * len as u64 };
+        logits.try_reserve(len).map_err(failed)?;
+        logits.extend_from_slice(&self.slots[plan.slot(plan.logits)][..len]);
+        Ok(())
+    }
+
+    /// The angles of every rotary embedding at the batch's positions.
+    fn turn_angles(&mut self, weights: &CpuWeights, rows: Rows) {
+        for (angles, rope) in self.angles.iter_mut().zip(&weights.plan.ropes) {
+            let factors = rope.factors.map(|id| weights.vector(id));
+            for t in 0..rows.n {
+                let row = t * angles.pairs..(t + 1) * angles.pairs;
+                rope_store::angles(rope, factors, rows.pos + t, &mut angles.cos[row.clone()], &mut angles.sin[row]);
+            }
+        }
+    }
+
+    fn run_op(&mut self, weights: &CpuWeights, op: &Op, tokens: &[u32], rows: Rows) {
+        let plan = &*weights.plan;
+        match op {
+            Op::Embed { table, scale, out } => self.embed(weights.matrix(*table), *scale, tokens, plan, *out),
+            Op::RmsNorm { x, weight, add, out } => {
+                let kernel = self.kernels.rms_norm;
+                let weight = weights.vector(*weight);
+                let accumulate = self.prepare_add(plan, rows, *add, *out);
+                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, weight, plan.rms_eps, accumulate, out));
+            }
+            Op::MatMul { linears, x, add, out } => {
+                let accumulate = self.prepare_add(plan, rows, *add, *out);
+                self.mat_mul(weights, linears, rows, *x, *out, accumulate);
+            }
+            Op::RopeStore { qkv, layer } => self.rope_store(weights, *layer, rows, *qkv),
+            Op::Attention { qkv, layer, out } => self.attention(weights, *layer, rows, *qkv, *out),
+            Op::Glu { x, activation, out } => {
+                let (kernel, activation) = (self.kernels.glu, *activation);
+                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, activation, out));
+            }
+            Op::Softcap { x, cap } => {
+                let width = plan.width(*x);
+                self.slots[plan.slot(*x)][..rows.n * width]
+                    .chunks_exact_mut(width)
+                    .for_each(|row| (self.kernels.softcap)(row, *cap));
+            }
+        }
+    }
+
+    /// The rows of an input and of an output.
+    fn io(&mut self, plan: &Plan, rows: Rows, x: BufId, out: BufId) -> (&[f32], &mut [f32]) {
+        let (x_width, out_width) = (plan.width(x), plan.width(out));
+        let skip = if x == plan.hidden { rows.hidden * x_width } else { 0 };
+        let pair = self.slots.get_disjoint_mut([plan.slot(x), plan.slot(out)]);
+        let [x, out] = pair.expect("checked: input and output lie in different slots");
+        (&x[skip..][..rows.n * x_width], &mut out[..rows.n * out_width])
+    }
+
+    /// Sees to it that `out` holds what is to be added to; returns whether there is such a thing.
+    fn prepare_add(&mut self, plan: &Plan, rows: Rows, add: Option<BufId>, out: BufId) -> bool {
+        if let Some(add) = add.filter(|&add| add != out) {
+            let (from, to) = self.io(plan, rows, add, out);
+            to.copy_from_slice(from);
+        }
+        add.is_some()
+    }
+
+    /// An op that computes each row of `out` from the same row of `x`.
+    fn each_row(
+        &mut self,
+        weights: &CpuWeights,
+        rows: Rows,
+        x: BufId,
+        out: BufId,
+        f: impl Fn(&[f32], &mut [f32]) + Sync,
+    ) {
+        let (x_width, out_width) = (weights.plan.width(x), weights.plan.width(out));
+        let (x, out) = self.io(&weights.plan, rows, x, out);
+        let out = Parts::new(out);
+        weights.cpu.pool.run(rows.n.div_ceil(ROWS_PER_ITEM), &|_, item| {
+            for t in item * ROWS_PER_ITEM..rows.n.min((item + 1) * ROWS_PER_ITEM) {
+                // SAFETY: each row is computed once.
+                f(&x[t * x_width..][..x_width], unsafe { out.part(t * out_width, out_width) });
+            }
+        });
+    }
+
+    fn embed(&mut self, table: &Matrix, scale: f32, tokens: &[u32], plan: &Plan, out: BufId) {
+        let width = plan.width(out);
+        for (row, &token) in self.slots[plan.slot(out)].chunks_exact_mut(width).zip(tokens) {
+            embed::embed(table.format, table.row(token as usize), scale, row);
+        }
+    }
+
+    fn mat_mul(
+        &mut self,
+        weights: &CpuWeights,
+        linears: &[Linear],
+        rows: Rows,
+        x: BufId,
+        out: BufId,
+        accumulate: bool,
+    ) {
+        let stride = weights.plan.width(out);
+        let scratch = std::mem::take(&mut self.scratch);
+        let (x, out) = self.io(&weights.plan, rows, x, out);
+        let out = Parts::new(out);
+        let pool = &weights.cpu.pool;
+        let per_item = stride.div_ceil(pool.threads() * ITEMS_PER_THREAD).next_multiple_of(MATRIX_ROWS);
+        let items = linears.iter().map(|l| weights.matrix(l.weight).rows.div_ceil(per_item)).sum();
+        pool.run(items, &|thread, mut item| {
+            let mut column = 0;
+            for linear in linears {
+                let matrix = weights.matrix(linear.weight);
+                let own_items = matrix.rows.div_ceil(per_item);
+                if item < own_items {
+                    let m = MatMul {
+                        format: matrix.format,
+                        weight: matrix.bytes(),
+                        row_bytes: matrix.row_bytes,
+                        cols: matrix.cols,
+                        bias: linear.bias.map(|bias| weights.vector(bias)),
+                        x,
+                        n: rows.n,
+                        out,
+                        stride,
+                        column,
+                        accumulate,
+                    };
+                    let range = item * per_item..matrix.rows.min((item + 1) * per_item);
+                    return (matrix.kernel)(&m, range, &mut lock(&scratch[thread]));
+                }
+                item -= own_items;
+                column += matrix.rows;
+            }
+        });
+        self.scratch = scratch;
+    }
+
+    fn rope_store(&mut self, weights: &CpuWeights, layer: usize, rows: Rows, qkv: BufId) {
+        let plan = &*weights.plan;
+        let (a, width) = (&plan.layers[layer], plan.width(qkv));
+        let qkv = Parts::new(&mut self.slots[plan.slot(qkv)][..rows.n * width]);
+        let angles = &self.angles[a.rope];
+        let cache = self.caches[layer].writer();
+        weights.cpu.pool.run(rows.n.div_ceil(ROWS_PER_ITEM), &|_, item| {
+            for t in item * ROWS_PER_ITEM..rows.n.min((item + 1) * ROWS_PER_ITEM) {
+                // SAFETY: each row is turned once.
+                let row = unsafe { qkv.part(t * width, width) };
+                turn_heads(weights, a, angles, t, row);
+                let (keys, values) = row[a.heads * a.head_dim..].split_at(a.kv_heads * a.head_dim);
+                let heads = keys.chunks_exact(a.head_dim).zip(values.chunks_exact(a.head_dim));
+                for (head, (key, value)) in heads.enumerate() {
+                    // SAFETY: rows have different positions, and a batch is not longer than a ring.
+                    unsafe { cache.store(head, rows.pos + t, key, value) };
+                }
+            }
+        });
+    }
+
+    fn attention(&mut self, weights: &CpuWeights, layer: usize, rows: Rows, qkv: BufId, out: BufId) {
+        let plan = &*weights.plan;
+        let (caches, scratch) = (std::mem::take(&mut self.caches), std::mem::take(&mut self.scratch));
+        let kernel = self.kernels.attention;
+        let (qkv_rows, out) = self.io(plan, rows, qkv, out);
+        let a = Attention {
+            plan: &plan.layers[layer],
+            cache: &caches[layer],
+            qkv: qkv_rows,
+            width: plan.width(qkv),
+            pos: rows.pos,
+            out: Parts::new(out),
+        };
+        let kv_heads = a.plan.kv_heads;
+        weights.cpu.pool.run(kv_heads * rows.n.div_ceil(ROWS_PER_ITEM), &|thread, item| {
+            let first = item / kv_heads * ROWS_PER_ITEM;
+            let range = first..rows.n.min(first + ROWS_PER_ITEM);
+            kernel(&a, item % kv_heads, range, &mut lock(&scratch[thread]));
+        });
+        (self.caches, self.scratch) = (caches, scratch);
+    }
+}
+
+/// Norms (where the layer has such) and rotates the q and k heads of row `t`.
+fn turn_heads(weights: &CpuWeights, a: &AttentionPlan, angles: &Angles, t: usize, row: &mut [f32]) {
+    let (q_norm, k_norm) = (a.q_norm.map(|id| weights.vector(id)), a.k_norm.map(|id| weights.vector(id)));
+    let style = weights.plan.ropes[a.rope].style;
+    let (cos, sin) = (&angles.cos[t * angles.pairs..][..angles.pairs], &angles.sin[t * angles.pairs..][..angles.pairs]);
+    for (i, head) in row.chunks_exact_mut(a.head_dim).take(a.heads + a.kv_heads).enumerate() {
+        if let Some(weight) = if i < a.heads { q_norm } else { k_norm } {
+            let factor = rms_norm::factor(head, weights.plan.rms_eps);
+            head.iter_mut().zip(weight).for_each(|(x, w)| *x *= factor * w);
+        }
+        rope_store::rotate(style, cos, sin, head);
+    }
+}
+
+/// A thread's own scratch; nobody else ever waits for it.
+fn lock(scratch: &Mutex<Scratch>) -> std::sync::MutexGuard<'_, Scratch> {
+    scratch.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State for CpuState {
+    fn run<'a>(
+        &'a mut self,
+        batch: Batch<'a>,
+        cancel: &'a CancelFlag,
+        logits: &'a mut Vec<f32>,
+    ) -> LocalFuture<'a, Result<()>> {
+        Box::pin(async move { self.run_batch(&batch, cancel, logits) })
+    }
+
+    fn bytes(&self) -> u64 {
+        let slots: usize = self.slots.iter().map(|slot| size_of_val(&slot[..])).sum();
+        slots as u64 + self.caches.iter().map(Cache::bytes).sum::<u64>()
+    }
+}
