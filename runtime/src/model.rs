@@ -60,6 +60,12 @@ impl Model {
         pollster::block_on(Self::load(open_files(path)?, runtime, options, progress))
     }
 
+    /// The header of the model at `path` (of all its files, when it is split), without loading it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_header(path: &std::path::Path) -> Result<Header> {
+        pollster::block_on(read_headers(&mut open_files(path)?))
+    }
+
     /// Loads a model from all its files, in order (one unless it is split). Reads forward only.
     pub async fn load<S: Source>(
         mut files: Vec<S>,

@@ -1,0 +1,86 @@
+//! From flags to the core's nouns: a device, a loaded model, an input text.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gabion::{Error, Model, ModelOptions, Progress, Runtime, RuntimeOptions};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::{Global, Input, Parsing};
+use crate::failure::Failure;
+use crate::interrupt;
+
+/// A loaded model and how long that took.
+pub(crate) struct Loaded {
+    pub(crate) model: Model,
+    pub(crate) time: Duration,
+}
+
+/// Opens the device and loads the model, with a progress bar on a terminal. From here on Ctrl-C stops work in good order.
+pub(crate) fn load(global: &Global) -> Result<Loaded, Failure> {
+    let path = global.model()?;
+    interrupt::install();
+    let start = Instant::now();
+    let runtime = Runtime::new(&RuntimeOptions { device: global.device.clone(), threads: global.threads })?;
+    let bar = progress_bar();
+    let mut tell = |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.loaded);
+        !interrupt::hit()
+    };
+    let model = Model::open(path, &runtime, &ModelOptions { exact: global.exact }, &mut tell);
+    bar.finish_and_clear();
+    let (model, time) = (model?, start.elapsed());
+    log::info!("{} on {}, loaded in {:.2} s", path.display(), model.device().name, time.as_secs_f64());
+    Ok(Loaded { model, time })
+}
+
+/// Drawn on stderr; indicatif hides it where that is not a terminal.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("loading {bar:40} {bytes}/{total_bytes}").expect("a valid template");
+    ProgressBar::new(0).with_style(style)
+}
+
+/// The text that the flags or a pipe give.
+pub(crate) fn input_text(input: &Input) -> Result<String, Failure> {
+    match (&input.prompt, &input.file) {
+        (Some(prompt), _) => Ok(prompt.clone()),
+        (None, Some(path)) if path.as_os_str() != "-" => read(std::fs::File::open(path), &path.display().to_string()),
+        (None, None) if std::io::stdin().is_terminal() => {
+            Err(Failure::Usage("no text: give one with -p TEXT, -f FILE, or through a pipe".into()))
+        }
+        _ => read(Ok(std::io::stdin().lock()), "stdin"),
+    }
+}
+
+fn read(file: std::io::Result<impl Read>, what: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let result = file.and_then(|mut file| file.read_to_end(&mut bytes));
+    result.map_err(|source| Failure::Core(Error::Io { what: what.into(), source }))?;
+    let mut text = String::from_utf8(bytes)
+        .map_err(|_| Failure::Other(format!("{what} is not UTF-8 text; convert it, e.g. with iconv -t UTF-8")))?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+/// Tokens from ids, which are used as they are, or from a text.
+pub(crate) fn input_tokens(
+    model: &Model,
+    ids: Option<&Vec<u32>>,
+    text: &str,
+    parsing: &Parsing,
+) -> Result<Vec<u32>, Failure> {
+    match ids {
+        Some(ids) => Ok(ids.clone()),
+        None => Ok(model.tokenize(text, !parsing.no_bos, parsing.parse_special)?),
+    }
+}
+
+/// The model's name: the file's own, or the file name.
+pub(crate) fn model_name(model: &Model, path: &Path) -> String {
+    let named = model.header().get("general.name").and_then(|name| name.as_str()).map(str::to_owned);
+    named.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
+}
