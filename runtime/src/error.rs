@@ -59,6 +59,10 @@ pub enum Error {
     /// Cancelled by the caller.
     #[error("cancelled")]
     Cancelled,
+    /// The object is in use: by another thread, or by a generation that has not ended. Faces without Rust's borrow rules
+    /// answer with this where Rust would not compile.
+    #[error("busy: {0}")]
+    Busy(String),
     /// A defect in gabion itself.
     #[error("internal error: {0}")]
     Internal(String),
@@ -81,6 +85,7 @@ impl Error {
             Error::ContextFull { .. } => -11,
             Error::Cancelled => -12,
             Error::Internal(_) => -13,
+            Error::Busy(_) => -14,
         }
     }
 }
