@@ -1,6 +1,10 @@
-//! What several test files share: where test assets and real models lie.
+//! What several test files share: where test assets and real models lie, hostile files, a counting allocator.
 //!
-//! Neither is part of the repository (licences, size). A test that wants one and does not find it says so and passes.
+//! Neither assets nor models are part of the repository (licences, size). A test that wants one and does not find it says
+//! so and passes.
+
+pub mod alloc;
+pub mod hostile;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! What pre-norm decoders with rotary positions and gated feed-forward layers share: most text models are this plus a few
 //! switches.
 
-use super::keys::Keys;
+use super::keys::{Keys, MAX_WIDTH};
 use super::spec::{Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, Rope};
 use crate::error::{Error, Result};
 
@@ -39,7 +39,7 @@ impl Sizes {
         if let Some((h, kv)) = heads.iter().zip(&kv_heads).find(|(h, kv)| *h % *kv != 0) {
             return Err(keys.bad("attention.head_count_kv", format!("{kv} does not divide {h} heads")));
         }
-        let head_dim = keys.width_or("attention.key_length", n_embd / heads[0].max(1))?;
+        let head_dim = head_dim(keys, n_embd, &heads)?;
         if keys.width_or("attention.value_length", head_dim)? != head_dim {
             return Err(Error::Unsupported("value heads of another size than key heads".into()));
         }
@@ -62,6 +62,19 @@ impl Sizes {
             n_vocab: n_vocab
                 .ok_or_else(|| Error::Model("tensor 'token_embd.weight' is missing or has no rows".into()))?,
         })
+    }
+}
+
+/// Elements per head, where every layer's heads together stay within the limit on widths.
+fn head_dim(keys: &Keys<'_>, n_embd: usize, heads: &[usize]) -> Result<usize> {
+    let head_dim = match keys.u32("attention.key_length")? {
+        Some(_) => keys.width("attention.key_length")?,
+        None if n_embd.is_multiple_of(heads[0]) => n_embd / heads[0],
+        None => return Err(keys.bad("attention.head_count", format!("{} does not divide {n_embd}", heads[0]))),
+    };
+    match heads.iter().find(|&&h| h > MAX_WIDTH as usize / head_dim) {
+        Some(h) => Err(keys.bad("attention.head_count", format!("{h} heads of {head_dim} are too wide"))),
+        None => Ok(head_dim),
     }
 }
 

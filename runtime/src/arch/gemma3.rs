@@ -19,7 +19,7 @@ pub(super) fn spec(keys: &Keys<'_>) -> Result<ModelSpec> {
     let window = keys.width_or("attention.sliding_window", usize::MAX)?;
     let window = Some(window).filter(|&w| w < usize::MAX);
     let layer = |i: usize| if window.is_some() && i % period < period - 1 { (window, 1) } else { (None, 0) };
-    let per_head = |n: usize| 1.0 / ((n / sizes.heads[0]) as f32).sqrt();
+    let per_head = |n: usize| (sizes.heads[0] as f32 / n as f32).sqrt();
     let decoder = Decoder {
         activation: Activation::GeluTanh,
         qk_norm: true,

@@ -6,7 +6,7 @@ use crate::gguf::{Header, TensorInfo};
 
 /// Upper limits on hyperparameters: far above any real model, far below what overflows arithmetic.
 const MAX_LAYERS: u32 = 512;
-const MAX_WIDTH: u32 = 1 << 20;
+pub(super) const MAX_WIDTH: u32 = 1 << 20;
 
 /// A header seen through one architecture's key prefix.
 pub(super) struct Keys<'a> {

@@ -27,6 +27,9 @@ pub(super) fn from_keys(keys: &Keys<'_>, style: RopeStyle, n_rot: usize, n_ctx_t
     };
     rope.factors = keys.optional("rope_freqs.weight", &[n_rot / 2])?;
     rope.magnitude *= keys.positive_or("rope.scaling.attn_factor", 1.0)?;
+    if !rope.inv_freq.iter().chain([&rope.magnitude]).all(|v| v.is_finite()) {
+        return Err(keys.bad("rope", "its base and scaling give frequencies that are not finite"));
+    }
     Ok(rope)
 }
 

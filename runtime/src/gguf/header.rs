@@ -8,7 +8,9 @@ use super::{Array, GgufError, Value, ValueType};
 use crate::quant::TensorType;
 
 const DEFAULT_ALIGNMENT: u64 = 32;
-const MAX_ALIGNMENT: u64 = 1 << 20;
+/// The format asks for a multiple of 8, so that every element type is aligned.
+const MIN_ALIGNMENT: u32 = 8;
+const MAX_ALIGNMENT: u32 = 1 << 20;
 const MAX_KEY: u64 = 65535;
 const MAX_TENSOR_NAME: u64 = 63;
 const MAX_STRING: u64 = 1 << 30;
@@ -200,8 +202,10 @@ impl Header {
         let key = b"general.alignment";
         match self.value_in(bytes, "general.alignment") {
             None => Ok(DEFAULT_ALIGNMENT),
-            Some(Value::U32(a)) if a.is_power_of_two() && u64::from(a) <= MAX_ALIGNMENT => Ok(a.into()),
-            Some(Value::U32(a)) => Err(key_error(key, format!("{a} is not a power of two up to {MAX_ALIGNMENT}"))),
+            Some(Value::U32(a)) if a.is_power_of_two() && (MIN_ALIGNMENT..=MAX_ALIGNMENT).contains(&a) => Ok(a.into()),
+            Some(Value::U32(a)) => {
+                Err(key_error(key, format!("{a} is not a power of two in {MIN_ALIGNMENT}..={MAX_ALIGNMENT}")))
+            }
             Some(_) => Err(key_error(key, "is not a u32")),
         }
     }

@@ -4,31 +4,46 @@ use super::{GgufError, Header, Parse, Source};
 use crate::error::{Error, Result};
 
 /// First read: enough for most headers without a vocabulary.
-const FIRST: u64 = 1 << 20;
+const FIRST: usize = 1 << 20;
 
-/// Reads and checks the header at the start of `source`.
+/// Reads and checks the header at the start of `source`. Memory is proportional to the bytes that `source` really has,
+/// whatever lengths they claim.
 pub async fn read_header<S: Source>(source: &mut S) -> Result<Header> {
     let total = source.len();
-    let io = |name: String| move |source| Error::Io { what: name, source };
     if let Some(mapped) = source.mapped() {
-        return match Header::parse(&mapped, total)? {
-            Parse::Done(header) => Ok(header),
-            Parse::Need(n) => Err(GgufError::Truncated(format!("the header needs {n} bytes")).into()),
-        };
+        return Ok(whole(Header::parse(&mapped, total)?)?);
     }
-    let mut bytes = Vec::new();
-    let mut want = FIRST;
+    let (mut bytes, mut need) = (Vec::new(), 1);
     loop {
-        let end = total.map_or(want, |total| want.min(total));
-        let more = source.read(bytes.len() as u64, (end - bytes.len() as u64) as usize).await;
-        bytes.extend_from_slice(&more.map_err(io(source.name()))?);
+        let ended = more(source, &mut bytes, total).await?;
+        if ended {
+            return Ok(whole(Header::parse(&bytes, total.or(Some(bytes.len() as u64)))?)?);
+        }
+        if (bytes.len() as u64) < need {
+            continue;
+        }
         match Header::parse(&bytes, total)? {
             Parse::Done(header) => return Ok(header),
-            Parse::Need(n) if total == Some(bytes.len() as u64) => {
-                return Err(GgufError::Truncated(format!("the header needs {n} bytes")).into());
-            }
-            // doubling keeps the number of reads and re-parses logarithmic
-            Parse::Need(n) => want = n.max(bytes.len() as u64 * 2),
+            Parse::Need(n) => need = n,
         }
+    }
+}
+
+/// Reads as much again as is there already, so that the number of reads and re-parses is logarithmic. Returns whether
+/// the file has ended.
+async fn more<S: Source>(source: &mut S, bytes: &mut Vec<u8>, total: Option<u64>) -> Result<bool> {
+    let have = bytes.len() as u64;
+    let left = usize::try_from(total.map_or(u64::MAX, |total| total.saturating_sub(have))).unwrap_or(usize::MAX);
+    let want = bytes.len().max(FIRST).min(left);
+    let read = source.read(have, want).await;
+    let read = read.map_err(|error| Error::Io { what: source.name(), source: error })?;
+    bytes.extend_from_slice(&read);
+    Ok(read.len() < want || total == Some(bytes.len() as u64))
+}
+
+fn whole(parsed: Parse) -> Result<Header, GgufError> {
+    match parsed {
+        Parse::Done(header) => Ok(header),
+        Parse::Need(n) => Err(GgufError::Truncated(format!("the header needs at least {n} bytes"))),
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 /// native sources answer at once, so `pollster::block_on` never waits.
 ///
 /// Loading reads strictly forward (header first, then tensors by offset), so a plain download stream can serve it.
+#[allow(clippy::len_without_is_empty)] // a file is never asked whether it is empty
 pub trait Source {
     /// Length in bytes; `None` where it is not known before the end.
     fn len(&self) -> Option<u64>;
-    /// Reads exactly `len` bytes at `offset`. A read past the end is `UnexpectedEof`.
+    /// Reads `len` bytes at `offset`; fewer only where the file ends.
     fn read(&mut self, offset: u64, len: usize) -> impl Future<Output = io::Result<Vec<u8>>>;
     /// The whole file where it is addressable for as long as the returned handle lives: tensors are then used in place.
     fn mapped(&self) -> Option<Mapped> {
@@ -32,13 +33,9 @@ impl std::ops::Deref for Mapped {
     }
 }
 
-fn eof(offset: u64, len: usize) -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, format!("{len} bytes at {offset} are past the end"))
-}
-
-fn slice(bytes: &[u8], offset: u64, len: usize) -> io::Result<&[u8]> {
-    let start = usize::try_from(offset).map_err(|_| eof(offset, len))?;
-    start.checked_add(len).and_then(|end| bytes.get(start..end)).ok_or_else(|| eof(offset, len))
+fn clamped(bytes: &[u8], offset: u64, len: usize) -> Vec<u8> {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    bytes[start..start.saturating_add(len).min(bytes.len())].to_vec()
 }
 
 /// A file held in memory.
@@ -56,7 +53,7 @@ impl Source for BytesSource {
         Some(self.0.len() as u64)
     }
     async fn read(&mut self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        slice(&self.0, offset, len).map(<[u8]>::to_vec)
+        Ok(clamped(&self.0, offset, len))
     }
     fn mapped(&self) -> Option<Mapped> {
         Some(self.0.clone())
@@ -95,7 +92,7 @@ impl Source for MmapSource {
         Some(self.map.len() as u64)
     }
     async fn read(&mut self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        slice(&self.map, offset, len).map(<[u8]>::to_vec)
+        Ok(clamped(&self.map, offset, len))
     }
     fn mapped(&self) -> Option<Mapped> {
         Some(self.map.clone())

@@ -33,8 +33,8 @@ pub fn shard_path(first: &Path, index: usize, count: usize) -> Result<PathBuf, G
 
 /// Joins the headers of all shards, in order, into one.
 pub fn join(mut headers: Vec<Header>) -> Result<Header, GgufError> {
-    if headers.len() == 1 {
-        return Ok(headers.remove(0));
+    if headers.len() <= 1 {
+        return headers.pop().ok_or_else(|| GgufError::Split("no file was given".into()));
     }
     let count = headers.len() as u32;
     for (i, header) in headers.iter().enumerate() {

@@ -10,11 +10,15 @@ use crate::quant::TensorType;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Owned {
     U8(u8),
+    I8(i8),
     U16(u16),
+    I16(i16),
     U32(u32),
     I32(i32),
     U64(u64),
+    I64(i64),
     F32(f32),
+    F64(f64),
     Bool(bool),
     String(String),
     Strings(Vec<String>),
@@ -52,9 +56,12 @@ impl Writer {
         self
     }
 
-    /// Writes the file.
+    /// Writes the file. The key `general.alignment`, if given, must be a power of two.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let align = u64::from(self.alignment.unwrap_or(32));
+        if !align.is_power_of_two() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("alignment {align} is no power of two")));
+        }
         let mut head = b"GGUF".to_vec();
         head.extend(3u32.to_le_bytes());
         head.extend((self.tensors.len() as u64).to_le_bytes());
@@ -83,10 +90,10 @@ impl Writer {
         out.write_all(&vec![0; (at.next_multiple_of(align) - at) as usize * usize::from(!self.tensors.is_empty())])
     }
 
-    /// The file as bytes.
+    /// The file as bytes. Panics where `write` would refuse the alignment.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.write(&mut out).expect("writing to memory does not fail");
+        self.write(&mut out).expect("writing to memory fails only for a bad alignment");
         out
     }
 }
@@ -103,11 +110,15 @@ fn put_value(out: &mut Vec<u8>, value: &Owned) {
     };
     match value {
         Owned::U8(v) => scalar(ValueType::U8, &v.to_le_bytes()),
+        Owned::I8(v) => scalar(ValueType::I8, &v.to_le_bytes()),
         Owned::U16(v) => scalar(ValueType::U16, &v.to_le_bytes()),
+        Owned::I16(v) => scalar(ValueType::I16, &v.to_le_bytes()),
         Owned::U32(v) => scalar(ValueType::U32, &v.to_le_bytes()),
         Owned::I32(v) => scalar(ValueType::I32, &v.to_le_bytes()),
         Owned::U64(v) => scalar(ValueType::U64, &v.to_le_bytes()),
+        Owned::I64(v) => scalar(ValueType::I64, &v.to_le_bytes()),
         Owned::F32(v) => scalar(ValueType::F32, &v.to_le_bytes()),
+        Owned::F64(v) => scalar(ValueType::F64, &v.to_le_bytes()),
         Owned::Bool(v) => scalar(ValueType::Bool, &[u8::from(*v)]),
         Owned::String(v) => {
             out.extend((ValueType::String as u32).to_le_bytes());
