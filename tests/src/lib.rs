@@ -6,6 +6,8 @@
 pub mod alloc;
 pub mod hostile;
 
+pub mod ops;
+
 use std::path::PathBuf;
 
 /// A test asset by its path inside the shared folder: `$GABION_SHARED`, else `../shared` beside the repository.

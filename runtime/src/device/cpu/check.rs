@@ -11,7 +11,7 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
         if quant::format(ty).is_none() {
             return Err(Error::Unsupported(format!("tensor '{name}' has type {}", ty.name())));
         }
-        let whole = weight.rows > 0 && weight.cols > 0 && weight.cols % ty.block_len() == 0;
+        let whole = weight.rows > 0 && weight.cols > 0 && weight.cols.is_multiple_of(ty.block_len());
         expect(whole && (weight.matrix || weight.rows == 1), name)?;
     }
     plan.buffers.iter().try_for_each(|b| expect(plan.slots.get(b.slot).is_some_and(|&w| w >= b.width), "slots"))?;
@@ -54,7 +54,8 @@ fn matrix(plan: &Plan, id: WeightId) -> Option<(usize, usize)> {
 }
 
 fn attention(plan: &Plan, a: &AttentionPlan) -> Result<()> {
-    let heads = a.head_dim > 0 && a.kv_heads > 0 && a.heads > 0 && a.heads % a.kv_heads == 0 && a.window != Some(0);
+    let heads =
+        a.head_dim > 0 && a.kv_heads > 0 && a.heads > 0 && a.heads.is_multiple_of(a.kv_heads) && a.window != Some(0);
     let norms = vector(plan, a.q_norm, a.head_dim) && vector(plan, a.k_norm, a.head_dim);
     let rope = plan.ropes.get(a.rope);
     let rope = rope.is_some_and(|r| 2 * r.inv_freq.len() <= a.head_dim && vector(plan, r.factors, r.inv_freq.len()));

@@ -1,0 +1,308 @@
+//! Makes a case's plan, weights, batches and expected answer.
+
+use gabion::device::KvType;
+use gabion::graph::{
+    Activation, AttentionPlan, BufId, Buffer, Linear, Op, Plan, RopePlan, RopeStyle, Weight, WeightId,
+};
+use gabion::quant::TensorType;
+
+use super::case::{Act, Add, Case, Kv, Layer, OpCase, Style, tensor_type};
+use super::data::{Random, decode};
+use super::reference;
+
+const EPS: f32 = 1e-5;
+
+/// A case ready to run.
+pub struct Built {
+    /// The plan around the op.
+    pub plan: Plan,
+    /// Bytes of each of the plan's weights.
+    pub data: Vec<Vec<u8>>,
+    /// Tokens of each batch.
+    pub batches: Vec<Vec<u32>>,
+    /// Position of the first.
+    pub first_pos: usize,
+    /// Room for all positions.
+    pub n_ctx: usize,
+    /// Cache type.
+    pub kv: KvType,
+    /// The logits of all batches, one after another.
+    pub expected: Vec<f64>,
+}
+
+/// Makes `case`.
+pub fn build(case: &Case) -> Built {
+    let b = Builder::new(case.seed);
+    match &case.op {
+        OpCase::Embed { ty, cols, scale, n } => b.embed(tensor_type(ty), *cols, *scale, *n),
+        OpCase::RmsNorm { cols, n, add } => b.rms_norm(*cols, *n, *add),
+        OpCase::MatMul { ty, rows, cols, n, bias, add } => b.mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *add),
+        OpCase::RopeStore(layer) => b.attention(layer, false),
+        OpCase::Attention(layer) => b.attention(layer, true),
+        OpCase::Glu { cols, activation, n } => b.glu(*cols, *activation, *n),
+        OpCase::Softcap { cols, cap, n } => b.softcap(*cols, *cap, *n),
+    }
+}
+
+/// A plan being written; every buffer has a slot of its own.
+struct Builder {
+    random: Random,
+    widths: Vec<usize>,
+    weights: Vec<Weight>,
+    data: Vec<Vec<u8>>,
+    body: Vec<Op>,
+    head: Vec<Op>,
+    layers: Vec<AttentionPlan>,
+    ropes: Vec<RopePlan>,
+}
+
+/// A weight and its elements.
+type Known = (WeightId, Vec<f64>);
+
+impl Builder {
+    fn new(seed: u64) -> Self {
+        let (widths, weights, data) = (vec![], vec![], vec![]);
+        let random = Random::new(seed);
+        Self { random, widths, weights, data, body: vec![], head: vec![], layers: vec![], ropes: vec![] }
+    }
+
+    fn buffer(&mut self, width: usize) -> BufId {
+        self.widths.push(width);
+        BufId(self.widths.len() as u16 - 1)
+    }
+
+    fn weight(&mut self, ty: TensorType, rows: usize, cols: usize, matrix: bool, bytes: Vec<u8>) -> Known {
+        let offset = self.data.iter().map(|d| d.len() as u64).sum();
+        let name = format!("w{}", self.weights.len());
+        self.weights.push(Weight { name, ty, rows, cols, shard: 0, offset, matrix });
+        let elements = decode(ty, &bytes);
+        self.data.push(bytes);
+        (WeightId(self.weights.len() as u32 - 1), elements)
+    }
+
+    fn matrix(&mut self, ty: TensorType, rows: usize, cols: usize) -> Known {
+        let bytes = self.random.blocks(ty, rows * cols);
+        self.weight(ty, rows, cols, true, bytes)
+    }
+
+    fn vector(&mut self, len: usize) -> Known {
+        let bytes = (0..len).flat_map(|_| (1.0 + 0.5 * self.random.uniform()).to_le_bytes()).collect();
+        self.weight(TensorType::F32, 1, len, false, bytes)
+    }
+
+    /// Embeds an F32 table of `rows` random rows; the buffer and the rows.
+    fn input(&mut self, rows: usize, cols: usize) -> (BufId, Vec<Vec<f64>>) {
+        let (table, elements) = self.matrix(TensorType::F32, rows, cols);
+        let out = self.buffer(cols);
+        self.body.push(Op::Embed { table, scale: 1.0, out });
+        (out, elements.chunks_exact(cols).map(<[f64]>::to_vec).collect())
+    }
+
+    /// Ends the plan with the first `rows` columns of `hidden` as logits, by a matrix of zeros and ones.
+    fn show(&mut self, hidden: BufId, rows: usize) -> BufId {
+        let cols = self.widths[hidden.0 as usize];
+        let one = |i: usize| f32::from(u8::from(i / cols == i % cols)).to_le_bytes();
+        let bytes = (0..rows * cols).flat_map(one).collect();
+        let (weight, _) = self.weight(TensorType::F32, rows, cols, true, bytes);
+        let out = self.buffer(rows);
+        self.head.push(Op::MatMul { linears: vec![Linear { weight, bias: None }], x: hidden, add: None, out });
+        out
+    }
+
+    /// `tokens`: of each batch. `answer`: the expected row of each token in turn.
+    fn finish(self, hidden: BufId, logits: BufId, batches: Vec<Vec<u32>>, expected: Vec<f64>) -> Built {
+        let buffers = self.widths.iter().enumerate().map(|(slot, &width)| Buffer { width, slot });
+        let plan = Plan {
+            body: self.body,
+            head: self.head,
+            hidden,
+            logits,
+            buffers: buffers.collect(),
+            n_embd: self.widths[hidden.0 as usize],
+            n_vocab: self.widths[logits.0 as usize],
+            slots: self.widths,
+            weights: self.weights,
+            layers: self.layers,
+            ropes: self.ropes,
+            rms_eps: EPS,
+        };
+        assert_eq!(expected.len(), batches.iter().map(Vec::len).sum::<usize>() * plan.n_vocab);
+        let n_ctx = batches.iter().map(Vec::len).sum();
+        Built { plan, data: self.data, batches, first_pos: 0, n_ctx, kv: KvType::F32, expected }
+    }
+
+    /// The buffer to add to (the output, or another) holding random rows, and these rows.
+    fn residual(&mut self, add: Add, rows: usize, out: BufId) -> (Option<BufId>, Vec<Vec<f64>>) {
+        let width = self.widths[out.0 as usize];
+        let (table, elements) = self.matrix(TensorType::F32, rows, width);
+        let buf = if add == Add::InPlace { out } else { self.buffer(width) };
+        self.body.push(Op::Embed { table, scale: 1.0, out: buf });
+        (Some(buf), elements.chunks_exact(width).map(<[f64]>::to_vec).collect())
+    }
+
+    fn embed(mut self, ty: TensorType, cols: usize, scale: f32, n: usize) -> Built {
+        let rows = n.min(cols);
+        let (table, elements) = self.matrix(ty, rows, cols);
+        let hidden = self.buffer(cols);
+        self.body.push(Op::Embed { table, scale, out: hidden });
+        let logits = self.show(hidden, cols);
+        let tokens = tokens(n, rows);
+        let row = |&t: &u32| elements[t as usize * cols..][..cols].iter().map(|x| x * f64::from(scale));
+        let expected = tokens.iter().flat_map(row).collect();
+        self.finish(hidden, logits, vec![tokens], expected)
+    }
+
+    /// An op with an optional residual: alone in the head, or in the body and then shown.
+    fn with_residual(
+        mut self,
+        n: usize,
+        (x, inputs): (BufId, Vec<Vec<f64>>),
+        (width, add): (usize, Add),
+        f: impl Fn(&[f64]) -> Vec<f64>,
+        op: impl Fn(Option<BufId>, BufId) -> Op,
+    ) -> Built {
+        let out = self.buffer(width);
+        let tokens = tokens(n, inputs.len());
+        let (hidden, logits, residual) = if add == Add::None {
+            self.head.push(op(None, out));
+            (x, out, vec![vec![0.0; width]; inputs.len()])
+        } else {
+            let (buf, residual) = self.residual(add, inputs.len(), out);
+            self.body.push(op(buf, out));
+            (out, self.show(out, width), residual)
+        };
+        let answer = |&t: &u32| {
+            let y = f(&inputs[t as usize]);
+            y.into_iter().zip(&residual[t as usize]).map(|(y, r)| y + r).collect::<Vec<_>>()
+        };
+        let expected = tokens.iter().flat_map(answer).collect();
+        self.finish(hidden, logits, vec![tokens], expected)
+    }
+
+    fn rms_norm(mut self, cols: usize, n: usize, add: Add) -> Built {
+        let input = self.input(n.min(cols), cols);
+        let (weight, w) = self.vector(cols);
+        let x = input.0;
+        let f = |x: &[f64]| reference::rms_norm(x, &w, f64::from(EPS));
+        self.with_residual(n, input, (cols, add), f, |add, out| Op::RmsNorm { x, weight, add, out })
+    }
+
+    fn mat_mul(mut self, ty: TensorType, rows: &[usize], cols: usize, n: usize, bias: bool, add: Add) -> Built {
+        let width: usize = rows.iter().sum();
+        let input = self.input(n.min(width), cols);
+        let (mut linears, mut matrix, mut biases) = (vec![], vec![], vec![]);
+        for &rows in rows {
+            let (weight, elements) = self.matrix(ty, rows, cols);
+            matrix.extend(elements);
+            let (id, elements) = if bias {
+                let (id, elements) = self.vector(rows);
+                (Some(id), elements)
+            } else {
+                (None, vec![0.0; rows])
+            };
+            biases.extend(elements);
+            linears.push(Linear { weight, bias: id });
+        }
+        let x = input.0;
+        let f = |x: &[f64]| reference::mat_vec(&matrix, x).iter().zip(&biases).map(|(y, b)| y + b).collect();
+        let op = |add, out| Op::MatMul { linears: linears.clone(), x, add, out };
+        self.with_residual(n, input, (width, add), f, op)
+    }
+
+    fn glu(mut self, cols: usize, act: Act, n: usize) -> Built {
+        let input = self.input(n.min(cols), 2 * cols);
+        let activation = match act {
+            Act::Silu => Activation::Silu,
+            Act::GeluTanh => Activation::GeluTanh,
+        };
+        let x = input.0;
+        let f = |x: &[f64]| reference::glu(x, act);
+        self.with_residual(n, input, (cols, Add::None), f, |_, out| Op::Glu { x, activation, out })
+    }
+
+    fn softcap(mut self, cols: usize, cap: f32, n: usize) -> Built {
+        let (hidden, inputs) = self.input(n.min(cols), cols);
+        let logits = self.show(hidden, cols);
+        self.head.push(Op::Softcap { x: logits, cap });
+        let tokens = tokens(n, inputs.len());
+        let expected = tokens.iter().flat_map(|&t| reference::softcap(&inputs[t as usize], f64::from(cap))).collect();
+        self.finish(hidden, logits, vec![tokens], expected)
+    }
+
+    /// RopeStore alone (shows the q heads), or with Attention.
+    fn attention(mut self, layer: &Layer, attend: bool) -> Built {
+        let q_width = layer.heads * layer.head_dim;
+        let total: usize = layer.batches.iter().sum();
+        let (qkv, inputs) = self.input(total.min(q_width), q_width + 2 * layer.kv_heads * layer.head_dim);
+        let rope = self.layer(layer);
+        self.body.push(Op::RopeStore { qkv, layer: 0 });
+        let hidden = if attend { self.buffer(q_width) } else { qkv };
+        if attend {
+            self.body.push(Op::Attention { qkv, layer: 0, out: hidden });
+        }
+        let logits = self.show(hidden, q_width);
+        let all = tokens(total, inputs.len());
+        let scale = f64::from(self.layers[0].scale);
+        let (mut rows, mut expected) = (Vec::<Vec<f64>>::new(), Vec::new());
+        for (i, &t) in all.iter().enumerate() {
+            let mut row = inputs[t as usize].clone();
+            reference::turn(layer, &rope, layer.pos + i, &mut row);
+            rows.push(row);
+            expected.extend(if attend {
+                reference::attention(layer, scale, &rows)
+            } else {
+                rows[i][..q_width].to_vec()
+            });
+        }
+        let mut built = self.finish(hidden, logits, split(&all, &layer.batches), expected);
+        built.first_pos = layer.pos;
+        built.n_ctx = layer.pos + total;
+        built.kv = if layer.kv == Kv::F16 { KvType::F16 } else { KvType::F32 };
+        built
+    }
+
+    /// The layer's plan and rope with their weights.
+    fn layer(&mut self, layer: &Layer) -> reference::Rope {
+        let n_rot = layer.n_rot.unwrap_or(layer.head_dim);
+        let inv_freq: Vec<f32> = (0..n_rot / 2).map(|j| 10000f32.powf(-2.0 * j as f32 / n_rot as f32)).collect();
+        let factors = layer.factors.then(|| self.vector(n_rot / 2));
+        let q_norm = layer.norms.then(|| self.vector(layer.head_dim));
+        let k_norm = layer.norms.then(|| self.vector(layer.head_dim));
+        let style = if layer.style == Style::Norm { RopeStyle::Norm } else { RopeStyle::Neox };
+        let id = |known: &Option<Known>| known.as_ref().map(|known| known.0);
+        let elements = |known: Option<Known>| known.map(|known| known.1);
+        self.ropes.push(RopePlan {
+            style,
+            inv_freq: inv_freq.clone(),
+            magnitude: layer.magnitude,
+            factors: id(&factors),
+        });
+        self.layers.push(AttentionPlan {
+            heads: layer.heads,
+            kv_heads: layer.kv_heads,
+            head_dim: layer.head_dim,
+            scale: 1.0 / (layer.head_dim as f32).sqrt(),
+            window: (layer.window > 0).then_some(layer.window),
+            rope: 0,
+            q_norm: id(&q_norm),
+            k_norm: id(&k_norm),
+        });
+        let (factors, q_norm, k_norm) = (elements(factors), elements(q_norm), elements(k_norm));
+        reference::Rope { inv_freq, factors, q_norm, k_norm, eps: f64::from(EPS) }
+    }
+}
+
+/// `n` token ids below `limit`, each in turn: a batch wants ids below both the table's rows and the number of logits.
+fn tokens(n: usize, limit: usize) -> Vec<u32> {
+    (0..n).map(|t| (t % limit) as u32).collect()
+}
+
+fn split(tokens: &[u32], lengths: &[usize]) -> Vec<Vec<u32>> {
+    let mut rest = tokens;
+    let take = |&len: &usize| {
+        let (batch, after) = rest.split_at(len);
+        rest = after;
+        batch.to_vec()
+    };
+    lengths.iter().map(take).collect()
+}

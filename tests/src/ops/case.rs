@@ -1,0 +1,219 @@
+//! What a case file says.
+//!
+//! A file has a tolerance for exact precision, one for fast (where activations may be int8), and `[[case]]` tables. A
+//! parameter given as an array stands for one case per element; several arrays, for every combination. `ty = "all"` is
+//! every type gabion computes with.
+
+use gabion::quant::{self, TensorType};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// How far an answer may be off: an element by abs * rms(expected) + rel * |expected|, the whole by NMSE.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Tolerance {
+    pub abs: f64,
+    pub rel: f64,
+    pub nmse: f64,
+}
+
+/// Where the residual comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Add {
+    #[default]
+    None,
+    /// From another buffer.
+    Other,
+    /// From the output itself.
+    InPlace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Style {
+    Norm,
+    Neox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Act {
+    Silu,
+    GeluTanh,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kv {
+    F16,
+    F32,
+}
+
+/// A layer's attention; defaults are the plainest.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layer {
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
+    pub(super) head_dim: usize,
+    /// 0 is none.
+    #[serde(default)]
+    pub(super) window: usize,
+    pub(super) style: Style,
+    /// Rotated dimensions; default all.
+    pub(super) n_rot: Option<usize>,
+    #[serde(default)]
+    pub(super) factors: bool,
+    #[serde(default = "one")]
+    pub(super) magnitude: f32,
+    #[serde(default)]
+    pub(super) norms: bool,
+    pub(super) kv: Kv,
+    /// Rows of each batch, one after another.
+    pub(super) batches: Vec<usize>,
+    /// Position of the first row.
+    #[serde(default)]
+    pub(super) pos: usize,
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+/// The op and its parameters. `n` is rows per batch.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum OpCase {
+    Embed {
+        ty: String,
+        cols: usize,
+        scale: f32,
+        n: usize,
+    },
+    RmsNorm {
+        cols: usize,
+        n: usize,
+        #[serde(default)]
+        add: Add,
+    },
+    /// `rows`: of each matrix side by side.
+    MatMul {
+        ty: String,
+        rows: Vec<usize>,
+        cols: usize,
+        n: usize,
+        #[serde(default)]
+        bias: bool,
+        #[serde(default)]
+        add: Add,
+    },
+    /// The q heads after rope.
+    RopeStore(Layer),
+    Attention(Layer),
+    Glu {
+        cols: usize,
+        activation: Act,
+        n: usize,
+    },
+    Softcap {
+        cols: usize,
+        cap: f32,
+        n: usize,
+    },
+}
+
+/// One op with its parameters, its random inputs' seed, and how far off an answer may be.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its parameters, as text.
+    pub name: String,
+    /// Seed of its random inputs.
+    pub seed: u64,
+    /// Tolerance at `Precision::Exact`.
+    pub exact: Tolerance,
+    /// Tolerance at `Precision::Fast`.
+    pub fast: Tolerance,
+    pub(super) op: OpCase,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    exact: Tolerance,
+    fast: Option<Tolerance>,
+    case: Vec<Table>,
+}
+
+const FILES: &[&str] = &[
+    include_str!("../../cases/embed.toml"),
+    include_str!("../../cases/rms_norm.toml"),
+    include_str!("../../cases/mat_mul.toml"),
+    include_str!("../../cases/rope_store.toml"),
+    include_str!("../../cases/attention.toml"),
+    include_str!("../../cases/attention_f32.toml"),
+    include_str!("../../cases/glu.toml"),
+    include_str!("../../cases/softcap.toml"),
+];
+
+/// All cases whose name contains `filter`.
+pub fn cases(filter: &str) -> Vec<Case> {
+    let all = FILES.iter().flat_map(|text| parse(text).unwrap_or_else(|e| panic!("{e}")));
+    all.filter(|case| case.name.contains(filter)).collect()
+}
+
+/// The cases of one file.
+pub fn parse(text: &str) -> Result<Vec<Case>, toml::de::Error> {
+    let file: File = toml::from_str(text)?;
+    let tables = file.case.into_iter().flat_map(expand);
+    let cases = tables.enumerate().map(|(i, table)| {
+        let name = name(&table);
+        let op: OpCase = table.try_into()?;
+        Ok(Case { name, seed: i as u64, exact: file.exact, fast: file.fast.unwrap_or(file.exact), op })
+    });
+    Ok(cases.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|case| fits(&case.op)).collect())
+}
+
+/// Every combination of a table's array elements.
+fn expand(mut table: Table) -> Vec<Table> {
+    if table.get("ty").and_then(Value::as_str) == Some("all") {
+        let names = quant::SUPPORTED.iter().map(|ty| Value::from(ty.name()));
+        table.insert("ty".into(), Value::Array(names.collect()));
+    }
+    let keys: Vec<String> = table.iter().filter(|(_, v)| v.is_array()).map(|(k, _)| k.clone()).collect();
+    let mut all = vec![table];
+    for key in keys {
+        let with = |table: Table| {
+            let values = table[&key].as_array().cloned().unwrap_or_default();
+            let key = key.clone();
+            values.into_iter().map(move |value| {
+                let mut table = table.clone();
+                table.insert(key.clone(), value);
+                table
+            })
+        };
+        all = all.into_iter().flat_map(with).collect();
+    }
+    all
+}
+
+fn name(table: &Table) -> String {
+    let op = table.get("op").and_then(Value::as_str).unwrap_or("?");
+    let rest = table.iter().filter(|(k, _)| *k != "op").map(|(k, v)| format!(" {k}={v}"));
+    format!("{op}{}", rest.collect::<String>())
+}
+
+/// Whether rows of `cols` elements consist of whole blocks of the type.
+fn fits(op: &OpCase) -> bool {
+    match op {
+        OpCase::Embed { ty, cols, .. } | OpCase::MatMul { ty, cols, .. } => cols % tensor_type(ty).block_len() == 0,
+        _ => true,
+    }
+}
+
+/// The type of that name.
+pub(super) fn tensor_type(name: &str) -> TensorType {
+    let found = quant::SUPPORTED.iter().find(|ty| ty.name() == name);
+    *found.unwrap_or_else(|| panic!("no supported type is named {name}"))
+}

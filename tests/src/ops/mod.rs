@@ -1,0 +1,126 @@
+//! Op cases: data in tests/cases/*.toml, run on any device through its public traits.
+//!
+//! A case becomes a tiny plan around one op: an F32 embedding table feeds random rows in, and the plan's `logits` are the
+//! op's output. So a device needs no test interface. The answer is compared with an f64 reference over decoded weights.
+//!
+//! `run_all(&device, precision)` runs all, or those that the environment variable `OPS` names, e.g.
+//! `OPS="mat_mul cols=256 n=5" cargo test -p gabion-tests --test ops`. In a browser use `cases` and `run_case_async`.
+
+mod build;
+mod case;
+mod data;
+mod reference;
+
+use std::sync::Arc;
+
+use gabion::Result;
+use gabion::device::{Batch, CancelFlag, Device, Loader, Outputs, Precision, StateOptions, Weights};
+use gabion::gguf::Mapped;
+use gabion::graph::{Plan, WeightId};
+
+pub use build::{Built, build};
+pub use case::{Case, Tolerance, cases, parse};
+
+/// How an answer compares with the reference.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Largest error in units of what the tolerance allows; above 1 fails.
+    pub worst: f64,
+    /// Sum of squared errors over sum of squares.
+    pub nmse: f64,
+    /// Index of the worst element.
+    pub at: usize,
+    /// Whether the answer is good enough.
+    pub passed: bool,
+}
+
+/// Compares element by element (abs * rms + rel * |expected|) and as a whole (NMSE). NaN and a wrong length fail.
+pub fn compare(got: &[f32], expected: &[f64], tolerance: &Tolerance) -> Report {
+    let power: f64 = expected.iter().map(|x| x * x).sum();
+    let rms = (power / expected.len() as f64).sqrt();
+    let (mut worst, mut at, mut error_power) = (0.0, 0, 0.0);
+    for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+        let error = (f64::from(got) - expected).abs();
+        let share = error / (tolerance.abs * rms + tolerance.rel * expected.abs());
+        error_power += error * error;
+        if share.is_nan() || share > worst {
+            (worst, at) = (if share.is_nan() { f64::INFINITY } else { share }, i);
+        }
+    }
+    let nmse = error_power / power;
+    let passed = got.len() == expected.len() && worst <= 1.0 && nmse <= tolerance.nmse;
+    Report { worst, nmse, at, passed }
+}
+
+/// Runs every case whose name contains `$OPS` (all, if it is not set) and panics with the list of failures.
+pub fn run_all(device: &Arc<dyn Device>, precision: Precision) {
+    let filter = std::env::var("OPS").unwrap_or_default();
+    let cases = cases(&filter);
+    assert!(!cases.is_empty(), "no case is named like '{filter}'");
+    let failure = |case: &Case| match run_case(device.clone(), case, precision) {
+        Ok(report) if report.passed => None,
+        Ok(report) => Some(format!("{}: {report:?}", case.name)),
+        Err(error) => Some(format!("{}: {error}", case.name)),
+    };
+    let failures: Vec<_> = cases.iter().filter_map(failure).collect();
+    let (name, failed, all) = (&device.info().name, failures.len(), cases.len());
+    assert!(failures.is_empty(), "{name}, {precision:?}: {failed} of {all} failed:\n{}", failures.join("\n"));
+}
+
+/// Runs a case on a device, waiting for it.
+pub fn run_case(device: Arc<dyn Device>, case: &Case, precision: Precision) -> Result<Report> {
+    pollster::block_on(run_case_async(device, case, precision))
+}
+
+/// Runs a case on a device.
+pub async fn run_case_async(device: Arc<dyn Device>, case: &Case, precision: Precision) -> Result<Report> {
+    let built = build::build(case);
+    let got = run(device, &built, precision, case.seed).await?;
+    let tolerance = match precision {
+        Precision::Fast => &case.fast,
+        Precision::Exact => &case.exact,
+    };
+    Ok(compare(&got, &built.expected, tolerance))
+}
+
+/// Runs a built case; the logits of all its batches, one after another.
+pub async fn run(device: Arc<dyn Device>, built: &Built, precision: Precision, seed: u64) -> Result<Vec<f32>> {
+    let plan = Arc::new(built.plan.clone());
+    let mut loader = device.loader(plan.clone(), precision)?;
+    load(&mut *loader, &plan, &built.data, seed.is_multiple_of(2))?;
+    let weights: Arc<dyn Weights> = loader.finish().await?;
+    let longest = built.batches.iter().map(Vec::len).max().unwrap_or(1);
+    let options = StateOptions { n_ctx: built.n_ctx, max_batch: longest, max_outputs: longest, kv: built.kv };
+    let mut state = weights.state(&options)?;
+    let (mut all, mut pos) = (Vec::new(), built.first_pos);
+    for tokens in &built.batches {
+        let batch = Batch { tokens, pos, outputs: Outputs::All };
+        let mut logits = Vec::new();
+        state.run(batch, &CancelFlag::default(), &mut logits).await?;
+        all.extend(logits);
+        pos += tokens.len();
+    }
+    Ok(all)
+}
+
+/// Gives the weights in order: from one mapped file where the device takes that, deliberately at odd offsets, else (and if
+/// not `map`) in two pieces.
+fn load(loader: &mut dyn Loader, plan: &Plan, data: &[Vec<u8>], map: bool) -> Result<()> {
+    let mut file = vec![0u8];
+    data.iter().for_each(|bytes| file.extend(bytes));
+    let file = Mapped(Arc::new(file));
+    let mut offset = 1;
+    for (i, weight) in plan.weights.iter().enumerate() {
+        let id = WeightId(i as u32);
+        if !map || !loader.adopt(id, &file, offset)? {
+            let half = weight.rows / 2;
+            let (a, b) = data[i].split_at(half * weight.row_bytes());
+            if half > 0 {
+                loader.rows(id, 0, a)?;
+            }
+            loader.rows(id, half, b)?;
+        }
+        offset += data[i].len();
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Every op in f64, as plainly as its formula. A matrix is its elements row by row.
+
+use super::case::{Act, Layer, Style};
+
+pub(super) fn rms_norm(x: &[f64], weight: &[f64], eps: f64) -> Vec<f64> {
+    let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+    x.iter().zip(weight).map(|(x, w)| x / (mean + eps).sqrt() * w).collect()
+}
+
+pub(super) fn mat_vec(matrix: &[f64], x: &[f64]) -> Vec<f64> {
+    matrix.chunks_exact(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
+}
+
+pub(super) fn glu(x: &[f64], act: Act) -> Vec<f64> {
+    let (gate, up) = x.split_at(x.len() / 2);
+    gate.iter().zip(up).map(|(&g, u)| activation(act, g) * u).collect()
+}
+
+fn activation(act: Act, x: f64) -> f64 {
+    match act {
+        Act::Silu => x / (1.0 + (-x).exp()),
+        Act::GeluTanh => {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+            0.5 * x * (1.0 + inner.tanh())
+        }
+    }
+}
+
+pub(super) fn softcap(x: &[f64], cap: f64) -> Vec<f64> {
+    x.iter().map(|x| cap * (x / cap).tanh()).collect()
+}
+
+/// What rope needs beside the case.
+pub(super) struct Rope {
+    pub(super) inv_freq: Vec<f32>,
+    pub(super) factors: Option<Vec<f64>>,
+    pub(super) q_norm: Option<Vec<f64>>,
+    pub(super) k_norm: Option<Vec<f64>>,
+    pub(super) eps: f64,
+}
+
+/// Norms and rotates the q and k heads of one row of projections.
+pub(super) fn turn(layer: &Layer, rope: &Rope, pos: usize, row: &mut [f64]) {
+    for (i, head) in row.chunks_exact_mut(layer.head_dim).take(layer.heads + layer.kv_heads).enumerate() {
+        let norm = if i < layer.heads { &rope.q_norm } else { &rope.k_norm };
+        if let Some(weight) = norm {
+            head.copy_from_slice(&rms_norm(head, weight, rope.eps));
+        }
+        rotate(layer, rope, pos, head);
+    }
+}
+
+fn rotate(layer: &Layer, rope: &Rope, pos: usize, head: &mut [f64]) {
+    let pairs = rope.inv_freq.len();
+    for j in 0..pairs {
+        let (a, b) = match layer.style {
+            Style::Norm => (2 * j, 2 * j + 1),
+            Style::Neox => (j, j + pairs),
+        };
+        let angle = pos as f64 * f64::from(rope.inv_freq[j]) / rope.factors.as_ref().map_or(1.0, |f| f[j]);
+        let (sin, cos) = angle.sin_cos();
+        let m = f64::from(layer.magnitude);
+        (head[a], head[b]) = ((head[a] * cos - head[b] * sin) * m, (head[a] * sin + head[b] * cos) * m);
+    }
+}
+
+/// Attention of the last of `rows` (turned projections from position 0 on) over all of them.
+pub(super) fn attention(layer: &Layer, scale: f64, rows: &[Vec<f64>]) -> Vec<f64> {
+    let dim = layer.head_dim;
+    let first = if layer.window == 0 { 0 } else { rows.len().saturating_sub(layer.window) };
+    let seen = &rows[first..];
+    let last = &rows[rows.len() - 1];
+    let mut out = Vec::new();
+    for head in 0..layer.heads {
+        let kv_head = head / (layer.heads / layer.kv_heads);
+        let key = (layer.heads + kv_head) * dim;
+        let value = (layer.heads + layer.kv_heads + kv_head) * dim;
+        let q = &last[head * dim..][..dim];
+        let dot = |row: &Vec<f64>| scale * q.iter().zip(&row[key..]).map(|(q, k)| q * k).sum::<f64>();
+        let scores: Vec<f64> = seen.iter().map(dot).collect();
+        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        out.extend((0..dim).map(|i| seen.iter().zip(&weights).map(|(row, w)| w / sum * row[value + i]).sum::<f64>()));
+    }
+    out
+}

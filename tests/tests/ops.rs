@@ -1,0 +1,70 @@
+//! Runs the op cases on every level of the CPU device, and shows that the comparison can fail.
+
+use std::sync::Arc;
+
+use gabion::device::cpu::{Cpu, Level};
+use gabion::device::{Device, Precision};
+use gabion_tests::ops::{self, Tolerance};
+
+#[test]
+fn every_level_of_the_cpu() {
+    for &level in Level::ALL.iter().filter(|level| level.is_available()) {
+        for threads in [1, 3] {
+            let device: Arc<dyn Device> = Cpu::new(Some(threads), level).unwrap();
+            ops::run_all(&device, Precision::Exact);
+            ops::run_all(&device, Precision::Fast);
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for &level in Level::ALL.iter().filter(|level| level.is_available()) {
+        for case in ops::cases("n=7").iter().chain(&ops::cases("attention")) {
+            let answer = |threads| {
+                let device = Cpu::new(Some(threads), level).unwrap();
+                pollster::block_on(ops::run(device, &ops::build(case), Precision::Fast, 0)).unwrap()
+            };
+            let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            assert_eq!(bits(answer(1)), bits(answer(4)), "{} {}", level.name(), case.name);
+        }
+    }
+}
+
+/// A comparison that cannot fail proves nothing.
+#[test]
+fn a_wrong_answer_fails() {
+    for case in ops::cases("").iter().step_by(7) {
+        let built = ops::build(case);
+        let device = Cpu::new(Some(1), Level::Reference).unwrap();
+        let good = pollster::block_on(ops::run(device, &built, Precision::Exact, 0)).unwrap();
+        let check = |answer: &[f32], tolerance: &Tolerance| ops::compare(answer, &built.expected, tolerance).passed;
+        assert!(check(&good, &case.exact), "{}", case.name);
+        let rms = (built.expected.iter().map(|x| x * x).sum::<f64>() / good.len() as f64).sqrt() as f32;
+        for (i, wrong) in [(0, f32::NAN), (good.len() / 2, f32::INFINITY), (good.len() - 1, -1.0)] {
+            let mut bad = good.clone();
+            bad[i] = if wrong < 0.0 { bad[i] + 0.1 * (bad[i].abs() + rms) } else { wrong };
+            assert!(!check(&bad, &case.exact) && !check(&bad, &case.fast), "{}: {wrong} at {i}", case.name);
+        }
+        assert!(!check(&good[1..], &case.fast), "{}: one element less", case.name);
+    }
+}
+
+/// A perturbed input must give an answer that fails: the op's output depends on what the case says it does.
+#[test]
+fn a_perturbed_weight_fails() {
+    let device: Arc<dyn Device> = Cpu::new(Some(1), Level::Reference).unwrap();
+    for case in ops::cases("").iter().step_by(5) {
+        for weight in 0..ops::build(case).data.len().min(2) {
+            let mut built = ops::build(case);
+            let block = built.plan.weights[weight].ty.block_bytes();
+            if built.data[weight].len() <= block {
+                continue;
+            }
+            built.data[weight].rotate_left(block);
+            let got = pollster::block_on(ops::run(device.clone(), &built, Precision::Exact, 1)).unwrap();
+            let report = ops::compare(&got, &built.expected, &case.exact);
+            assert!(!report.passed, "{}, weight {weight}: {report:?}", case.name);
+        }
+    }
+}
