@@ -1,0 +1,47 @@
+//! Where test assets and real models lie.
+//!
+//! Neither is part of the repository (licences, size). A test that wants one and does not find it says so and passes.
+
+use std::path::{Path, PathBuf};
+
+/// The default model: `llama`, Q4_1.
+pub const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+/// `gemma3`, Q4_K_M, whose embedding is larger than a default GPU binding.
+pub const GEMMA3: &str = "gemma-3-270m-q4_k_m.gguf";
+/// `qwen2`; not fetched by the tests, used where it is.
+pub const QWEN2: &str = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf";
+
+/// A test asset by its path inside the shared folder: `$GABION_SHARED`, else `../shared` beside the repository.
+pub fn shared(rel: &str) -> Option<PathBuf> {
+    present(std::env::var_os("GABION_SHARED").map_or_else(beside, PathBuf::from).join(rel))
+}
+
+fn beside() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = here.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(here);
+    root.join("../shared")
+}
+
+/// A real model file by its name, from `$GABION_MODELS`, else from the user's cache folder `~/.cache/gabion`.
+pub fn model(name: &str) -> Option<PathBuf> {
+    let folder = match std::env::var_os("GABION_MODELS") {
+        Some(folder) => PathBuf::from(folder),
+        None => cache_folder()?,
+    };
+    present(folder.join(name))
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    cache.map(|cache| cache.join("gabion"))
+}
+
+/// `path` if it exists; else tells the reader of the test's output what was skipped.
+fn present(path: PathBuf) -> Option<PathBuf> {
+    let found = path.exists();
+    if !found {
+        eprintln!("skipped: {} is not here", path.display());
+    }
+    found.then_some(path)
+}
