@@ -1,24 +1,111 @@
-//! Stub until branch `gpu` lands.
-#![allow(missing_docs, unused_variables)]
+//! The GPU device: runs plans on any wgpu adapter (Vulkan, Metal, DX12, browser WebGPU) with the kernels of
+//! `gabion-shaders`.
+//!
+//! Weights are repacked into aligned planes while they load (`planes`, `loader`); a session's buffers, bind groups and
+//! dispatches are made once (`program`, `state`), so that a token costs one small write, one compute pass and one submit.
+//! Everything works at WebGPU's default limits; a tensor over the binding limit is split by rows (`placement`).
+
+mod adapter;
+mod health;
+mod loader;
+mod memory;
+mod pipeline;
+mod placement;
+mod planes;
+mod program;
+mod rope;
+mod state;
+mod wait;
 
 use std::sync::Arc;
 
-use super::*;
+pub use adapter::GpuOptions;
 
-pub struct Gpu(DeviceInfo);
-impl Gpu {
-    pub async fn new(name: Option<&str>, software: bool) -> Result<Arc<Self>> {
-        Err(Error::Device("not written yet".into()))
-    }
-    pub async fn adapters() -> Vec<DeviceInfo> {
-        Vec::new()
+use super::{Device, DeviceInfo, DeviceKind, Loader, Precision};
+use crate::error::Result;
+use crate::graph::Plan;
+
+/// One adapter with its queue and compiled pipelines.
+pub struct Gpu {
+    info: DeviceInfo,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    limits: wgpu::Limits,
+    health: Arc<health::Health>,
+    pipelines: pipeline::Cache,
+    tuning: Tuning,
+}
+
+/// Numbers that differ between hardware and software adapters.
+#[derive(Clone, Copy)]
+struct Tuning {
+    /// Slices that mat_vec cuts the columns into.
+    split: u32,
+    /// Groups of four tokens per workgroup of mat_mat.
+    groups: u32,
+    /// Rows of the first submit of a long batch; later ones follow the measured time.
+    first_rows: usize,
+    /// Most rows of one submit.
+    max_rows: usize,
+}
+
+impl Tuning {
+    /// A software adapter runs 8 invocations at a time on a few threads: more of them only cost.
+    const SOFTWARE: Tuning = Tuning { split: 1, groups: 1, first_rows: 8, max_rows: 128 };
+    const HARDWARE: Tuning = Tuning { split: 16, groups: 16, first_rows: 64, max_rows: 512 };
+
+    fn of(kind: DeviceKind) -> Self {
+        if kind == DeviceKind::Software { Self::SOFTWARE } else { Self::HARDWARE }
     }
 }
+
+impl Gpu {
+    /// The best adapter whose name, driver or backend contains `name_filter` (any case). Software adapters are chosen only
+    /// where `allow_software` is set. In a browser there is one adapter, the browser's choice.
+    pub async fn new(name_filter: Option<&str>, allow_software: bool) -> Result<Arc<Self>> {
+        let options =
+            GpuOptions { name_filter: name_filter.map(str::to_owned), allow_software, ..GpuOptions::default() };
+        Self::with_options(&options).await
+    }
+
+    /// As `new`, with every choice spelled out.
+    pub async fn with_options(options: &GpuOptions) -> Result<Arc<Self>> {
+        let (info, device, queue) = adapter::open(options).await?;
+        Ok(Self::wrap(info, device, queue))
+    }
+
+    /// Every adapter of this machine, software ones included.
+    pub async fn adapters() -> Vec<DeviceInfo> {
+        adapter::list().await.iter().map(|adapter| adapter::describe(&adapter.get_info())).collect()
+    }
+
+    /// A host's own device and queue. Its uncaptured-error and device-lost callbacks are replaced by gabion's, which turn
+    /// such events into errors of the calls that follow.
+    pub fn from_wgpu(adapter: &wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+        Self::wrap(adapter::describe(adapter), device, queue)
+    }
+
+    /// The wgpu device, for hosts that share it.
+    pub fn wgpu_device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    fn wrap(info: DeviceInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+        let health = health::Health::watch(&device);
+        let tuning = Tuning::of(info.kind);
+        let info = DeviceInfo { preferred_batch: tuning.max_rows, ..info };
+        let limits = device.limits();
+        Arc::new(Self { info, device, queue, limits, health, pipelines: pipeline::Cache::default(), tuning })
+    }
+}
+
 impl Device for Gpu {
     fn info(&self) -> &DeviceInfo {
-        &self.0
+        &self.info
     }
-    fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
-        Err(Error::Internal("not written yet".into()))
+
+    /// Both precisions compute with f32 activations.
+    fn loader(self: Arc<Self>, plan: Arc<Plan>, _: Precision) -> Result<Box<dyn Loader>> {
+        Ok(Box::new(loader::GpuLoader::new(self, plan)?))
     }
 }

@@ -1,0 +1,111 @@
+//! Finds adapters, chooses one and opens it.
+
+use crate::device::{DeviceInfo, DeviceKind};
+use crate::error::{Error, Result};
+
+/// How to choose and open an adapter.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Part of the adapter's name, driver or backend, in any case.
+    pub name_filter: Option<String>,
+    /// Whether an adapter that computes on the CPU may be chosen.
+    pub allow_software: bool,
+    /// Asks for no more than WebGPU's default limits, to test what every adapter must be able to do.
+    pub default_limits: bool,
+}
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
+}
+
+/// All adapters; in a browser, the one it offers.
+pub(super) async fn list() -> Vec<wgpu::Adapter> {
+    let instance = instance();
+    if cfg!(target_arch = "wasm32") {
+        let power_preference = wgpu::PowerPreference::HighPerformance;
+        let options = wgpu::RequestAdapterOptions { power_preference, ..Default::default() };
+        return instance.request_adapter(&options).await.into_iter().collect();
+    }
+    instance.enumerate_adapters(wgpu::Backends::all()).await
+}
+
+pub(super) fn describe(info: &wgpu::AdapterInfo) -> DeviceInfo {
+    let name = if info.name.is_empty() { "WebGPU adapter" } else { &info.name };
+    let known = ["llvmpipe", "swiftshader", "basic render driver"];
+    let software =
+        info.device_type == wgpu::DeviceType::Cpu || known.iter().any(|part| name.to_lowercase().contains(part));
+    DeviceInfo {
+        kind: if software { DeviceKind::Software } else { DeviceKind::Gpu },
+        name: name.into(),
+        backend: backend(info.backend).into(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().into(),
+        threads: 0,
+        preferred_batch: 0,
+    }
+}
+
+fn backend(backend: wgpu::Backend) -> &'static str {
+    match backend {
+        wgpu::Backend::Vulkan => "vulkan",
+        wgpu::Backend::Metal => "metal",
+        wgpu::Backend::Dx12 => "dx12",
+        wgpu::Backend::BrowserWebGpu => "webgpu",
+        wgpu::Backend::Gl => "gl",
+        wgpu::Backend::Noop => "noop",
+    }
+}
+
+/// Discrete before integrated before the rest.
+fn rank(info: &wgpu::AdapterInfo) -> u32 {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// Opens the best adapter that `options` admits.
+pub(super) async fn open(options: &GpuOptions) -> Result<(DeviceInfo, wgpu::Device, wgpu::Queue)> {
+    let mut adapters = list().await;
+    adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
+    let admitted = |adapter: &&wgpu::Adapter| admits(options, &describe(&adapter.get_info()));
+    let Some(adapter) = adapters.iter().find(admitted) else { return Err(none(options, &adapters)) };
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("gabion"),
+        required_limits: limits(options, &adapter.limits()),
+        ..Default::default()
+    };
+    let opened = adapter.request_device(&descriptor).await;
+    let info = describe(&adapter.get_info());
+    let (device, queue) = opened.map_err(|e| Error::Device(format!("'{}' cannot be opened: {e}", info.name)))?;
+    Ok((info, device, queue))
+}
+
+fn admits(options: &GpuOptions, info: &DeviceInfo) -> bool {
+    let text = format!("{} {} {}", info.name, info.driver, info.backend).to_lowercase();
+    let named = options.name_filter.as_ref().is_none_or(|part| text.contains(&part.to_lowercase()));
+    named && (options.allow_software || info.kind == DeviceKind::Gpu)
+}
+
+fn none(options: &GpuOptions, adapters: &[wgpu::Adapter]) -> Error {
+    let kind = if options.allow_software { "GPU" } else { "hardware GPU" };
+    let wanted = options.name_filter.as_ref().map_or(String::new(), |part| format!(" matching '{part}'"));
+    let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+    let found = if names.is_empty() { "none was found".into() } else { format!("found: {}", names.join(", ")) };
+    Error::Device(format!("no {kind}{wanted}; {found}"))
+}
+
+/// WebGPU's defaults, with whatever larger buffers the adapter offers.
+fn limits(options: &GpuOptions, adapter: &wgpu::Limits) -> wgpu::Limits {
+    let defaults = wgpu::Limits::default();
+    if options.default_limits {
+        return defaults;
+    }
+    wgpu::Limits {
+        max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
+        max_buffer_size: adapter.max_buffer_size,
+        ..defaults
+    }
+}

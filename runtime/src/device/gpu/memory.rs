@@ -1,0 +1,72 @@
+//! Buffers that say how many bytes were wanted when there is no room for them, and free their memory when dropped.
+
+use std::future::Future as _;
+use std::ops::Deref;
+
+use wgpu::BufferUsages;
+
+use super::Gpu;
+use crate::error::{Error, Result};
+
+/// A buffer whose memory is freed on drop. (In a browser a dropped handle alone waits for the garbage collector.)
+pub(super) struct GpuBuffer(wgpu::Buffer);
+
+impl Drop for GpuBuffer {
+    fn drop(&mut self) {
+        self.0.destroy();
+    }
+}
+
+impl Deref for GpuBuffer {
+    type Target = wgpu::Buffer;
+    fn deref(&self) -> &wgpu::Buffer {
+        &self.0
+    }
+}
+
+/// A storage buffer that kernels read and write and the host fills.
+pub(super) const STORAGE: BufferUsages =
+    BufferUsages::STORAGE.union(BufferUsages::COPY_DST).union(BufferUsages::COPY_SRC);
+/// The uniform fields of a program.
+pub(super) const UNIFORM: BufferUsages = BufferUsages::UNIFORM.union(BufferUsages::COPY_DST);
+/// What the host reads results from.
+pub(super) const READBACK: BufferUsages = BufferUsages::MAP_READ.union(BufferUsages::COPY_DST);
+
+impl Gpu {
+    /// Most bytes of one storage buffer.
+    pub(super) fn max_storage_bytes(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    /// A zeroed buffer of at least `bytes` bytes.
+    pub(super) fn buffer(&self, what: &str, bytes: u64, usage: BufferUsages) -> Result<GpuBuffer> {
+        let size = bytes.max(16).next_multiple_of(16);
+        let storage = usage.contains(BufferUsages::STORAGE);
+        let limit = if storage { self.max_storage_bytes() } else { self.limits.max_buffer_size };
+        let refused = || Error::OutOfMemory { what: what.into(), bytes };
+        if size > limit {
+            return Err(refused());
+        }
+        self.check()?;
+        let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
+        let buffer = self.allocate(&descriptor).map(GpuBuffer).ok_or_else(refused)?;
+        self.health.check(what, bytes)?;
+        Ok(buffer)
+    }
+
+    /// Browsers answer an error scope later; there the uncaptured-error callback reports, and the next run returns it.
+    #[cfg(target_arch = "wasm32")]
+    fn allocate(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Option<wgpu::Buffer> {
+        Some(self.device.create_buffer(descriptor))
+    }
+
+    /// `None` where memory is short. Natively a scope's answer is there at once.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn allocate(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Option<wgpu::Buffer> {
+        use std::task::{Context, Poll, Waker};
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(descriptor);
+        let answer = std::pin::pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop()));
+        if matches!(answer, Poll::Ready(None)) { Some(buffer) } else { None }
+    }
+}

@@ -1,0 +1,294 @@
+//! One session on the GPU: its buffers, its programs, and the loop that runs batches.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+#[cfg(not(target_arch = "wasm32"))]
+use std::time::{Duration, Instant};
+#[cfg(target_arch = "wasm32")]
+use web_time::{Duration, Instant};
+
+use super::Gpu;
+use super::loader::GpuWeights;
+use super::memory::{GpuBuffer, READBACK, STORAGE};
+use super::program::{self, Programs, stride};
+use super::rope::{self, Tables};
+use crate::device::{Batch, CancelFlag, KvType, LocalFuture, Outputs, State, StateOptions, kv_capacity};
+use crate::error::{Error, Result};
+use crate::graph::{AttentionPlan, BufId, Op, Plan};
+
+/// Most bytes of logits that are made and read back at a time.
+const LOGITS_BYTES: usize = 32 << 20;
+/// How long one submit may keep the GPU busy: well under any watchdog, and the time a cancellation takes.
+const SUBMIT_TIME: Duration = Duration::from_millis(200);
+
+/// The key/value cache of a layer.
+pub(super) struct Cache {
+    /// Positions of the ring.
+    pub(super) capacity: u32,
+    /// Positions allocated.
+    pub(super) slots: u32,
+    pub(super) keys: GpuBuffer,
+    pub(super) values: GpuBuffer,
+}
+
+/// All memory of a session.
+pub(super) struct Buffers {
+    /// What changes from run to run: `shaders/wgsl/shared/run.wgsl`.
+    pub(super) run: GpuBuffer,
+    /// Activations, by the plan's slot.
+    slots: Vec<GpuBuffer>,
+    /// The rows of the plan's `hidden` whose logits are wanted.
+    hidden: GpuBuffer,
+    pub(super) caches: Vec<Cache>,
+    pub(super) angles: GpuBuffer,
+    /// Where each rope's angles start.
+    pub(super) tables: Vec<Tables>,
+    /// The value of the shaders' KV axis.
+    pub(super) kv: &'static str,
+    /// Logits, on their way to the host.
+    readback: GpuBuffer,
+}
+
+impl Buffers {
+    /// The memory of a buffer of the plan, as an op of the body or of the head sees it.
+    pub(super) fn of(&self, plan: &Plan, id: BufId, head: bool) -> &GpuBuffer {
+        if head && id == plan.hidden { &self.hidden } else { &self.slots[plan.slot(id)] }
+    }
+
+    fn new(weights: &GpuWeights, options: &StateOptions, rows: &RowLimits) -> Result<Self> {
+        let (gpu, plan) = (&weights.gpu, &weights.plan);
+        let floats = |what: &str, n: usize| gpu.buffer(what, 4 * n as u64, STORAGE);
+        let head = head_slots(plan);
+        let slot = |(i, width): (usize, &usize)| {
+            let rows = if head.contains(&i) { rows.outputs } else { rows.batch };
+            floats("activations", rows * stride(*width))
+        };
+        let caches = plan.layers.iter().map(|layer| cache(gpu, layer, options));
+        let (angles, tables) = angles(weights, options.n_ctx)?;
+        let logits = stride(plan.n_vocab);
+        Ok(Self {
+            run: floats("run parameters", 4 + rows.batch)?,
+            slots: plan.slots.iter().enumerate().map(slot).collect::<Result<_>>()?,
+            hidden: floats("activations", rows.outputs * stride(plan.width(plan.hidden)))?,
+            caches: caches.collect::<Result<_>>()?,
+            angles,
+            tables,
+            kv: match options.kv {
+                KvType::F16 => "f16",
+                KvType::F32 => "f32",
+            },
+            readback: gpu.buffer("logits", 4 * (rows.outputs * logits) as u64, READBACK)?,
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        let caches = self.caches.iter().flat_map(|cache| [&cache.keys, &cache.values]);
+        let rest = [&self.run, &self.hidden, &self.angles, &self.readback];
+        self.slots.iter().chain(caches).chain(rest).map(|buffer| buffer.size()).sum()
+    }
+}
+
+/// Slots that the head writes; `hidden` itself is the body's.
+fn head_slots(plan: &Plan) -> Vec<usize> {
+    let written = |op: &Op| Some(op.buffers().1).filter(|&out| out != plan.hidden).map(|out| plan.slot(out));
+    plan.head.iter().filter_map(written).collect()
+}
+
+fn cache(gpu: &Gpu, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache> {
+    let capacity = kv_capacity(layer.window, options);
+    let slots = capacity.next_multiple_of(8);
+    let element = match options.kv {
+        KvType::F16 => 2,
+        KvType::F32 => 4,
+    };
+    let bytes = (layer.kv_heads * layer.head_dim * element) as u64 * slots as u64;
+    Ok(Cache {
+        capacity: capacity as u32,
+        slots: slots as u32,
+        keys: gpu.buffer("key cache", bytes, STORAGE)?,
+        values: gpu.buffer("value cache", bytes, STORAGE)?,
+    })
+}
+
+fn angles(weights: &GpuWeights, n_ctx: usize) -> Result<(GpuBuffer, Vec<Tables>)> {
+    let mut angles = Vec::new();
+    let ropes = weights.plan.ropes.iter().zip(&weights.factors);
+    let tables = ropes.map(|(rope, factors)| rope::append(&mut angles, rope, factors.as_deref(), n_ctx)).collect();
+    let bytes: &[u8] = bytemuck::cast_slice(&angles);
+    let buffer = weights.gpu.buffer("rotary angles", bytes.len() as u64, STORAGE)?;
+    weights.gpu.queue.write_buffer(&buffer, 0, bytes);
+    Ok((buffer, tables))
+}
+
+/// How many rows go through at a time.
+struct RowLimits {
+    /// Of one submit.
+    batch: usize,
+    /// Of one pass of the head.
+    outputs: usize,
+}
+
+impl RowLimits {
+    fn new(gpu: &Gpu, plan: &Plan, options: &StateOptions) -> Self {
+        let widest = plan.slots.iter().map(|&width| stride(width)).max().unwrap_or(1).max(1);
+        let fitting = usize::try_from(gpu.max_storage_bytes()).unwrap_or(usize::MAX) / (4 * widest);
+        let logits = LOGITS_BYTES / (4 * stride(plan.n_vocab).max(1));
+        let batch = options.max_batch.min(gpu.tuning.max_rows).min(fitting).max(1);
+        Self { batch, outputs: options.max_outputs.min(batch).min(logits).max(1) }
+    }
+}
+
+pub(super) struct GpuState {
+    weights: Arc<GpuWeights>,
+    options: StateOptions,
+    rows: RowLimits,
+    buffers: Buffers,
+    programs: Programs,
+    pace: Pace,
+}
+
+/// Chooses the rows of the next submit from the time the last one took.
+struct Pace {
+    rows: usize,
+    most: usize,
+}
+
+impl Pace {
+    /// Rows are kept a multiple of what mat_mat takes together, and grow by no more than half at a time.
+    fn observe(&mut self, rows: usize, time: Duration) {
+        let fitting = rows as f64 * SUBMIT_TIME.as_secs_f64() / time.as_secs_f64().max(1e-6);
+        let next = (fitting as usize).min(rows + rows / 2 + 4) / 4 * 4;
+        self.rows = next.clamp(4.min(self.most), self.most);
+    }
+}
+
+impl State for GpuState {
+    fn run<'a>(
+        &'a mut self,
+        batch: Batch<'a>,
+        cancel: &'a CancelFlag,
+        logits: &'a mut Vec<f32>,
+    ) -> LocalFuture<'a, Result<()>> {
+        Box::pin(self.batch(batch, cancel, logits))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.buffers.bytes()
+    }
+}
+
+impl GpuState {
+    pub(super) fn new(weights: Arc<GpuWeights>, options: &StateOptions) -> Result<Self> {
+        if options.n_ctx == 0 || options.max_batch == 0 || u32::try_from(options.n_ctx).is_err() {
+            return Err(Error::InvalidArgument("n_ctx and max_batch must be positive".into()));
+        }
+        let rows = RowLimits::new(&weights.gpu, &weights.plan, options);
+        let buffers = Buffers::new(&weights, options, &rows)?;
+        let programs = program::build(&weights, &buffers)?;
+        let pace = Pace { rows: weights.gpu.tuning.first_rows.min(rows.batch), most: rows.batch };
+        Ok(Self { weights, options: *options, rows, buffers, programs, pace })
+    }
+
+    fn validate(&self, batch: &Batch<'_>) -> Result<()> {
+        let n = batch.tokens.len();
+        let wanted = if batch.outputs == Outputs::All { n } else { 1 };
+        if n == 0 || n > self.options.max_batch || wanted > self.options.max_outputs.max(1) {
+            return Err(Error::InvalidArgument(format!("a batch of {n} tokens with {wanted} outputs")));
+        }
+        let end = batch.pos.saturating_add(n);
+        if end > self.options.n_ctx {
+            return Err(Error::ContextFull { wanted: end, limit: self.options.n_ctx });
+        }
+        match batch.tokens.iter().find(|&&token| token as usize >= self.weights.plan.n_vocab) {
+            Some(token) => Err(Error::InvalidArgument(format!("token id {token} is outside the vocabulary"))),
+            None => Ok(()),
+        }
+    }
+
+    async fn batch(&mut self, batch: Batch<'_>, cancel: &CancelFlag, logits: &mut Vec<f32>) -> Result<()> {
+        logits.clear();
+        self.validate(&batch)?;
+        self.weights.gpu.check()?;
+        let n = batch.tokens.len();
+        let mut done = 0;
+        while done < n {
+            cancel.check()?;
+            let rows = self.pace.rows.min(n - done);
+            let last = done + rows == n;
+            let wanted = match batch.outputs {
+                Outputs::All => 0..rows,
+                Outputs::Last if last => rows - 1..rows,
+                _ => 0..0,
+            };
+            let start = Instant::now();
+            self.chunk(&batch, done..done + rows, wanted, logits).await?;
+            if rows == self.pace.rows {
+                self.pace.observe(rows, start.elapsed());
+            }
+            done += rows;
+        }
+        Ok(())
+    }
+
+    /// Runs some rows of a batch, and the head for `wanted` of them (counted from the first of these rows).
+    async fn chunk(
+        &self,
+        batch: &Batch<'_>,
+        rows: Range<usize>,
+        wanted: Range<usize>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        let single = batch.tokens.len() == 1;
+        let tokens = &batch.tokens[rows.clone()];
+        let mut first = wanted.start;
+        let mut body = true;
+        while body || first < wanted.end {
+            let outputs = self.rows.outputs.min(wanted.end - first);
+            let header = [batch.pos + rows.start, rows.len(), outputs, first];
+            self.write_run(header.map(|value| value as u32), if body { tokens } else { &[] });
+            let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            if body {
+                self.programs.body.encode(&mut pass, rows.len(), single);
+            }
+            if outputs > 0 {
+                self.programs.head.encode(&mut pass, outputs, single || batch.outputs == Outputs::Last);
+            }
+            drop(pass);
+            self.submit(encoder, outputs, logits).await?;
+            first += outputs;
+            body = false;
+        }
+        Ok(())
+    }
+
+    fn write_run(&self, header: [u32; 4], tokens: &[u32]) {
+        let words: Vec<u32> = header.iter().chain(tokens).copied().collect();
+        self.weights.gpu.queue.write_buffer(&self.buffers.run, 0, bytemuck::cast_slice(&words));
+    }
+
+    /// Submits, waits, and appends the logits of `outputs` rows.
+    async fn submit(&self, mut encoder: wgpu::CommandEncoder, outputs: usize, logits: &mut Vec<f32>) -> Result<()> {
+        let (gpu, plan) = (&self.weights.gpu, &self.weights.plan);
+        let row = stride(plan.n_vocab);
+        let bytes = 4 * (outputs * row) as u64;
+        if outputs > 0 {
+            let source = self.buffers.of(plan, plan.logits, true);
+            encoder.copy_buffer_to_buffer(source, 0, &self.buffers.readback, 0, bytes);
+        }
+        gpu.queue.submit([encoder.finish()]);
+        if outputs == 0 {
+            gpu.finished().await?;
+            return gpu.check();
+        }
+        let append = |bytes: &[u8]| {
+            for row in bytes.chunks_exact(4 * row) {
+                logits.extend(
+                    row[..4 * plan.n_vocab].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+                );
+            }
+        };
+        gpu.read(&self.buffers.readback, bytes, append).await
+    }
+}

@@ -1,0 +1,100 @@
+//! The preprocessor: `#import path`, `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`, each at the start of a line.
+//!
+//! `#import shared/x` pastes `wgsl/shared/x.wgsl` once per shader, however often it is asked for; `{AXIS}` in the path is
+//! replaced by the permutation's value. Comments and indentation are dropped from the result, which ships in binaries.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::permutations::Defines;
+
+/// The source of `name` with its imports, under `defines`.
+pub(crate) fn file(folder: &Path, name: &str, defines: &Defines) -> Result<String, String> {
+    let mut expander = Expander { folder, defines, imported: BTreeSet::new(), out: String::new() };
+    expander.file(name)?;
+    Ok(expander.out)
+}
+
+struct Expander<'a> {
+    folder: &'a Path,
+    defines: &'a Defines,
+    imported: BTreeSet<String>,
+    out: String,
+}
+
+/// One open `#ifdef`.
+struct Branch {
+    /// Whether the lines around the whole `#ifdef` are kept.
+    outer: bool,
+    /// Whether the condition holds.
+    holds: bool,
+    /// Whether `#else` was passed.
+    inverted: bool,
+}
+
+impl Branch {
+    fn keeps(&self) -> bool {
+        self.outer && self.holds != self.inverted
+    }
+}
+
+impl Expander<'_> {
+    fn file(&mut self, name: &str) -> Result<(), String> {
+        if !self.imported.insert(name.to_string()) {
+            return Ok(());
+        }
+        let path = self.folder.join(format!("{name}.wgsl"));
+        let text = fs::read_to_string(&path).map_err(|e| format!("{name}.wgsl: {e}"))?;
+        let mut open: Vec<Branch> = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let at = |problem: &str| format!("{name}.wgsl:{}: {problem}", number + 1);
+            let keeps = open.last().is_none_or(Branch::keeps);
+            match line.strip_prefix('#') {
+                Some(directive) => self.directive(directive, keeps, &mut open).map_err(|e| at(&e))?,
+                None if keeps => self.line(line),
+                None => {}
+            }
+        }
+        if open.is_empty() { Ok(()) } else { Err(format!("{name}.wgsl: #ifdef without #endif")) }
+    }
+
+    fn directive(&mut self, directive: &str, keeps: bool, open: &mut Vec<Branch>) -> Result<(), String> {
+        let (word, argument) = directive.split_once(' ').unwrap_or((directive, ""));
+        let argument = argument.trim();
+        match word.trim() {
+            "import" if keeps => self.file(&self.path(argument)?)?,
+            "import" => {}
+            "ifdef" | "ifndef" => {
+                let holds = self.defines.contains_key(argument) == (word == "ifdef");
+                open.push(Branch { outer: keeps, holds, inverted: false });
+            }
+            "else" => match open.last_mut() {
+                Some(branch) if !branch.inverted => branch.inverted = true,
+                _ => return Err("#else without #ifdef".into()),
+            },
+            "endif" => {
+                open.pop().ok_or("#endif without #ifdef")?;
+            }
+            _ => return Err(format!("unknown directive #{word}")),
+        }
+        Ok(())
+    }
+
+    /// `path` with `{AXIS}` replaced.
+    fn path(&self, path: &str) -> Result<String, String> {
+        let Some((before, rest)) = path.split_once('{') else { return Ok(path.to_string()) };
+        let (axis, after) = rest.split_once('}').ok_or("{ without }")?;
+        let value = self.defines.get(axis).ok_or_else(|| format!("{axis} has no value here"))?;
+        Ok(format!("{before}{value}{after}"))
+    }
+
+    /// WGSL has no string literals, so `//` always begins a comment.
+    fn line(&mut self, line: &str) {
+        let code = line.split("//").next().unwrap_or("").trim();
+        if !code.is_empty() {
+            self.out.push_str(code);
+            self.out.push('\n');
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// out = scale * table[token], eight columns an invocation; rows over y. A table of several parts has one dispatch for each,
+// and tokens of other parts are skipped.
+struct Shape {
+    // columns; units per row of the planes
+    k: u32,
+    units: u32,
+    // tokens of this part: first, count; its first tile
+    first: u32,
+    count: u32,
+    first_tile: u32,
+    out_stride: u32,
+    scale: f32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+#import shared/run
+#import quant/{TYPE}
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+fn store(row: u32, column: u32, value: vec4<f32>) {
+    for (var c = 0u; c < 4u; c++) {
+        if (column + c < shape.k) {
+            out[row * shape.out_stride + column + c] = shape.scale * value[c];
+        }
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let column = 8u * id.x;
+    let token = run.tokens[id.y] - shape.first;
+    if (token >= shape.count || column >= shape.k) {
+        return;
+    }
+    let u = load_unit(shape.first_tile + token / TILE, column / 32u, token % TILE);
+    let i = (column / 8u) & 3u;
+    let q = eight(u, i);
+    let a = affine(u, i >> 1u);
+    store(id.y, column, a.x * q.lo + a.y);
+    store(id.y, column + 4u, a.x * q.hi + a.y);
+}

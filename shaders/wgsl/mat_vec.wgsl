@@ -1,0 +1,79 @@
+// out = W x for one row x. A workgroup makes one tile (32 rows): 8 lanes of 4 rows each, the columns split between SPLIT
+// slices that are added in order at the end. SPLIT = 1 suits adapters that gain nothing from more invocations.
+#import shared/linear
+override SPLIT: u32 = 16u;
+var<workgroup> partial: array<vec4<f32>, 256>;
+
+// 32 inputs, and the sums of their halves.
+struct Inputs { v: array<vec4<f32>, 8>, sums: vec2<f32> }
+
+fn inputs(v: array<vec4<f32>, 8>) -> Inputs {
+    let first = dot(v[0] + v[1] + v[2] + v[3], ones());
+    let second = dot(v[4] + v[5] + v[6] + v[7], ones());
+    return Inputs(v, vec2<f32>(first, second));
+}
+
+fn whole(unit: u32) -> Inputs {
+    let a = unit * 8u;
+    return inputs(array(x[a], x[a + 1u], x[a + 2u], x[a + 3u], x[a + 4u], x[a + 5u], x[a + 6u], x[a + 7u]));
+}
+
+fn ragged(unit: u32) -> Inputs {
+    let a = unit * 8u;
+    return inputs(array(
+        inside(0u, a), inside(0u, a + 1u), inside(0u, a + 2u), inside(0u, a + 3u),
+        inside(0u, a + 4u), inside(0u, a + 5u), inside(0u, a + 6u), inside(0u, a + 7u),
+    ));
+}
+
+fn dot_unit(u: Unit, x: Inputs) -> f32 {
+    let a = eight(u, 0u);
+    let b = eight(u, 1u);
+    let c = eight(u, 2u);
+    let d = eight(u, 3u);
+    let first = dot(a.lo, x.v[0]) + dot(a.hi, x.v[1]) + dot(b.lo, x.v[2]) + dot(b.hi, x.v[3]);
+    let second = dot(c.lo, x.v[4]) + dot(c.hi, x.v[5]) + dot(d.lo, x.v[6]) + dot(d.hi, x.v[7]);
+    let f = affine(u, 0u);
+    let s = affine(u, 1u);
+    if (HAS_OFFSET) {
+        return f.x * first + s.x * second + f.y * x.sums.x + s.y * x.sums.y;
+    }
+    return f.x * first + s.x * second;
+}
+
+fn dot_rows(tile: u32, unit: u32, lane: u32, x: Inputs) -> vec4<f32> {
+    return vec4<f32>(
+        dot_unit(load_unit(tile, unit, lane), x),
+        dot_unit(load_unit(tile, unit, lane + LANES), x),
+        dot_unit(load_unit(tile, unit, lane + 2u * LANES), x),
+        dot_unit(load_unit(tile, unit, lane + 3u * LANES), x),
+    );
+}
+
+@compute @workgroup_size(8, SPLIT)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let tile = shape.first_tile + group.x;
+    let lane = local.x;
+    let slice = select(local.y, 0u, SPLIT == 1u); // a constant 0 keeps the loads of x uniform
+    let full = shape.k / 32u;
+    var acc = vec4<f32>(0.0);
+    for (var unit = slice; unit < full; unit += SPLIT) {
+        acc += dot_rows(tile, unit, lane, whole(unit));
+    }
+    for (var unit = full + slice; unit < shape.used_units; unit += SPLIT) {
+        acc += dot_rows(tile, unit, lane, ragged(unit));
+    }
+    if (SPLIT > 1u) {
+        partial[slice * LANES + lane] = acc;
+        workgroupBarrier();
+        acc = partial[lane];
+        for (var other = 1u; other < SPLIT; other++) {
+            acc += partial[other * LANES + lane];
+        }
+    }
+    if (slice == 0u) {
+        for (var j = 0u; j < 4u; j++) {
+            store(0u, group.x, j * LANES + lane, acc[j]);
+        }
+    }
+}

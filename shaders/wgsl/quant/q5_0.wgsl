@@ -1,0 +1,20 @@
+// Q5_0: d (q - 16). One word quadruple a unit; two units share three scale words: d pair, high bits, high bits.
+#import shared/planes
+#import shared/scales
+#import shared/fifth_bit
+const HAS_OFFSET: bool = true;
+struct Unit { q: vec4<u32>, high: u32, d: f32 }
+
+fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
+    let second = unit & 1u;
+    let d = half_of(scale_at(tile, unit / 2u, 2u, 0u, 3u, r), second);
+    return Unit(quants_at(tile, unit, 0u, 1u, r), scale_at(tile, unit / 2u, 2u, 1u + second, 3u, r), d);
+}
+
+fn eight(u: Unit, i: u32) -> Eight {
+    return eight_of_five_bits(u.q[i], u.high, i);
+}
+
+fn affine(u: Unit, half: u32) -> vec2<f32> {
+    return vec2<f32>(u.d, -16.0 * u.d);
+}

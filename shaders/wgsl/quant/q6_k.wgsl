@@ -1,0 +1,34 @@
+// Q6_K: d scale (q - 32), one signed scale for 16 weights. One word quadruple of low nibbles a unit; eight units share 21
+// scale words: d, four of scale bytes, then two of high bit pairs for each unit.
+#import shared/planes
+#import shared/scales
+#import shared/nibbles
+const HAS_OFFSET: bool = true;
+struct Unit { q: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
+
+fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
+    let block = unit / 8u;
+    let j = unit & 7u;
+    let d = unpack2x16float(scale_at(tile, block, 8u, 0u, 21u, r)).x;
+    let bytes = bitcast<i32>(scale_at(tile, block, 8u, 1u + (j >> 1u), 21u, r) << (16u * (1u - (j & 1u))));
+    let first = scale_at(tile, block, 8u, 5u + 2u * j, 21u, r);
+    let second = scale_at(tile, block, 8u, 6u + 2u * j, 21u, r);
+    let pair = vec2<f32>(f32((bytes << 8u) >> 24u), f32(bytes >> 24u));
+    return Unit(quants_at(tile, unit, 0u, 1u, r), vec2<u32>(first, second), d * pair);
+}
+
+fn bit_pairs(word: u32, first: u32) -> vec4<u32> {
+    return ((vec4<u32>(word) >> (vec4<u32>(0u, 2u, 4u, 6u) + 2u * first)) & vec4<u32>(3u)) << vec4<u32>(4u);
+}
+
+fn eight(u: Unit, i: u32) -> Eight {
+    let high = u.high[i >> 1u];
+    let at = 8u * (i & 1u);
+    let lo = low_nibbles(u.q[i]) | bit_pairs(high, at);
+    let hi = high_nibbles(u.q[i]) | bit_pairs(high, at + 4u);
+    return Eight(vec4<f32>(lo), vec4<f32>(hi));
+}
+
+fn affine(u: Unit, half: u32) -> vec2<f32> {
+    return vec2<f32>(u.d[half], -32.0 * u.d[half]);
+}

@@ -1,0 +1,26 @@
+// Q8_0: d q, q signed. Two word quadruples a unit, four weights a word; the d of two units share a scale word.
+#import shared/planes
+#import shared/scales
+const HAS_OFFSET: bool = false;
+struct Unit { first: vec4<u32>, second: vec4<u32>, d: f32 }
+
+fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
+    let d = half_of(scale_at(tile, unit / 2u, 2u, 0u, 1u, r), unit & 1u);
+    return Unit(quants_at(tile, unit, 0u, 2u, r), quants_at(tile, unit, 1u, 2u, r), d);
+}
+
+fn signed_bytes(word: u32) -> vec4<f32> {
+    let shifted = bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u));
+    return vec4<f32>(shifted >> vec4<u32>(24u));
+}
+
+fn eight(u: Unit, i: u32) -> Eight {
+    if (i < 2u) {
+        return Eight(signed_bytes(u.first[2u * i]), signed_bytes(u.first[2u * i + 1u]));
+    }
+    return Eight(signed_bytes(u.second[2u * i - 4u]), signed_bytes(u.second[2u * i - 3u]));
+}
+
+fn affine(u: Unit, half: u32) -> vec2<f32> {
+    return vec2<f32>(u.d, 0.0);
+}

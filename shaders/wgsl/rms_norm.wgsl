@@ -1,0 +1,33 @@
+// out = x / sqrt(mean(x²) + eps) * weight, plus the old contents of out where asked. One workgroup a row.
+struct Shape {
+    n: u32,
+    x_stride: u32,
+    out_stride: u32,
+    accumulate: u32,
+    eps: f32,
+}
+const WIDTH: u32 = 64u;
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> weight: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+#import shared/sum
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let source = group.y * shape.x_stride;
+    let to = group.y * shape.out_stride;
+    var squares = 0.0;
+    for (var i = lane; i < shape.n; i += WIDTH) {
+        let v = x[source + i];
+        squares += v * v;
+    }
+    let factor = inverseSqrt(sum_of_all(lane, squares) / f32(shape.n) + shape.eps);
+    for (var i = lane; i < shape.n; i += WIDTH) {
+        var value = x[source + i] * factor * weight[i];
+        if (shape.accumulate != 0u) {
+            value += out[to + i];
+        }
+        out[to + i] = value;
+    }
+}

@@ -1,0 +1,97 @@
+// One head of one row of [q heads | k heads | v heads] per workgroup: RMS-norms q and k heads where the layer has such norms,
+// rotates them in place, and stores k and v in the cache. Heads over x, rows over y; invocation i makes elements 2i, 2i+1.
+struct Shape {
+    heads: u32,
+    kv_heads: u32,
+    // head_dim / 2
+    pairs: u32,
+    stride: u32,
+    capacity: u32,
+    slots: u32,
+    // rotated pairs; 1 if a pair is (2j, 2j + 1), else (j, j + rotated)
+    rotated: u32,
+    neighbours: u32,
+    // where this rope's angles of 256 a and of b start
+    coarse: u32,
+    fine: u32,
+    norm_q: u32,
+    norm_k: u32,
+    eps: f32,
+}
+const WIDTH: u32 = 64u;
+@group(0) @binding(0) var<uniform> shape: Shape;
+#import shared/run
+#import shared/cache
+#import shared/sum
+@group(0) @binding(2) var<storage, read_write> qkv: array<f32>;
+@group(0) @binding(3) var<storage, read> q_norm: array<f32>;
+@group(0) @binding(4) var<storage, read> k_norm: array<f32>;
+@group(0) @binding(5) var<storage, read> angles: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> keys: array<Pair>;
+@group(0) @binding(7) var<storage, read_write> values: array<Pair>;
+var<workgroup> head: array<f32, 512>;
+
+// (cos, sin) of pair j at `pos` = 256 a + b, by the addition theorem: both angles are exact to f32, whatever the position.
+fn turn(pos: u32, j: u32) -> vec2<f32> {
+    let a = angles[shape.coarse + (pos >> 8u) * shape.rotated + j];
+    let b = angles[shape.fine + (pos & 255u) * shape.rotated + j];
+    return vec2<f32>(a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y);
+}
+
+// Element e of the head after rotation.
+fn rotated(pos: u32, e: u32) -> f32 {
+    if (e >= 2u * shape.rotated) {
+        return head[e];
+    }
+    if (shape.neighbours != 0u) {
+        let t = turn(pos, e / 2u);
+        return select(head[e] * t.x - head[e + 1u] * t.y, head[e] * t.x + head[e - 1u] * t.y, (e & 1u) == 1u);
+    }
+    let t = turn(pos, e % shape.rotated);
+    if (e < shape.rotated) {
+        return head[e] * t.x - head[e + shape.rotated] * t.y;
+    }
+    return head[e] * t.x + head[e - shape.rotated] * t.y;
+}
+
+fn norm_weight(is_query: bool, e: u32) -> f32 {
+    if (is_query) {
+        return q_norm[e];
+    }
+    return k_norm[e];
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let pos = run.pos + group.y;
+    let slot = pos % shape.capacity;
+    let source = group.y * shape.stride + group.x * 2u * shape.pairs;
+    let is_query = group.x < shape.heads;
+    let is_value = group.x >= shape.heads + shape.kv_heads;
+    let normed = select(shape.norm_k, shape.norm_q, is_query) != 0u && !is_value;
+    var squares = 0.0;
+    for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
+        head[e] = qkv[source + e];
+        squares += head[e] * head[e];
+    }
+    let factor = inverseSqrt(sum_of_all(lane, squares) / f32(2u * shape.pairs) + shape.eps);
+    if (normed) {
+        for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
+            head[e] *= factor * norm_weight(is_query, e);
+        }
+    }
+    workgroupBarrier();
+    for (var p = lane; p < shape.pairs; p += WIDTH) {
+        if (is_value) {
+            let kv_head = group.x - shape.heads - shape.kv_heads;
+            values[value_at(kv_head, slot, p)] = packed(vec2<f32>(head[2u * p], head[2u * p + 1u]));
+        } else {
+            let pair = vec2<f32>(rotated(pos, 2u * p), rotated(pos, 2u * p + 1u));
+            qkv[source + 2u * p] = pair.x;
+            qkv[source + 2u * p + 1u] = pair.y;
+            if (!is_query) {
+                keys[key_at(group.x - shape.heads, slot, p)] = packed(pair);
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+// x = cap * tanh(x / cap) in place; columns over x, rows over y.
+struct Shape {
+    n: u32,
+    stride: u32,
+    cap: f32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+#import shared/tanh
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x < shape.n) {
+        let at = id.y * shape.stride + id.x;
+        x[at] = shape.cap * safe_tanh(x[at] / shape.cap);
+    }
+}
