@@ -13,7 +13,7 @@ struct Shape {
 
 fn activated(v: f32) -> f32 {
     if (shape.gelu != 0u) {
-        return 0.5 * v * (1.0 + safe_tanh(0.7978845608 * v * (1.0 + 0.044715 * v * v)));
+        return 0.5 * v * (1.0 + accurate_tanh(0.7978845608 * v * (1.0 + 0.044715 * v * v)));
     }
     return v / (1.0 + exp(-v));
 }

@@ -12,6 +12,6 @@ struct Shape {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < shape.n) {
         let at = id.y * shape.stride + id.x;
-        x[at] = shape.cap * safe_tanh(x[at] / shape.cap);
+        x[at] = shape.cap * accurate_tanh(x[at] / shape.cap);
     }
 }

@@ -4,6 +4,7 @@
 //! a plan's weights in file order and becomes `Weights` (immutable, shared by sessions), which makes a `State` (one
 //! session's KV cache and activations) that runs batches.
 
+mod check;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;

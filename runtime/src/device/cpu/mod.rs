@@ -6,7 +6,6 @@
 
 mod attention;
 mod cache;
-mod check;
 mod embed;
 mod glu;
 mod kernels;
@@ -24,7 +23,7 @@ use std::sync::Arc;
 
 pub use level::Level;
 
-use super::{Device, DeviceInfo, DeviceKind, Loader, Precision};
+use super::{Device, DeviceInfo, DeviceKind, Loader, Precision, check};
 use crate::error::{Error, Result};
 use crate::graph::Plan;
 use pool::Pool;
@@ -67,7 +66,7 @@ impl Device for Cpu {
         &self.info
     }
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
-        check::check(&plan)?;
+        check::check(&plan, |ty| crate::quant::format(ty).is_some())?;
         Ok(Box::new(weights::CpuLoader::new(self, plan, precision)))
     }
 }

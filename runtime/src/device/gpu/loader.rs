@@ -183,7 +183,7 @@ impl Loader for GpuLoader {
         let Some(weight) = plan.weights.get(id.0 as usize) else { return bad("no such weight") };
         let row_bytes = weight.row_bytes().max(1);
         let done = self.progress[id.0 as usize].rows;
-        if bytes.len() % row_bytes != 0 || first != done || bytes.len() / row_bytes > weight.rows - done {
+        if !bytes.len().is_multiple_of(row_bytes) || first != done || bytes.len() / row_bytes > weight.rows - done {
             return bad("rows must come whole, in order and once");
         }
         match (bytes.is_empty(), weight.matrix) {

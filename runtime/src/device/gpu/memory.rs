@@ -1,6 +1,5 @@
 //! Buffers that say how many bytes were wanted when there is no room for them, and free their memory when dropped.
 
-use std::future::Future as _;
 use std::ops::Deref;
 
 use wgpu::BufferUsages;
@@ -63,6 +62,7 @@ impl Gpu {
     /// `None` where memory is short. Natively a scope's answer is there at once.
     #[cfg(not(target_arch = "wasm32"))]
     fn allocate(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Option<wgpu::Buffer> {
+        use std::future::Future as _;
         use std::task::{Context, Poll, Waker};
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.device.create_buffer(descriptor);

@@ -123,9 +123,8 @@ impl Placement {
     /// Gives slabs to matrices of one type and width that have none yet: one for all if they fit, else each its own.
     fn place(&mut self, plan: &Plan, ids: &[WeightId], limits: Limits) -> Result<()> {
         let first = plan.weight(ids[0]);
-        let planes = layout(first.ty).ok_or_else(|| {
-            Error::Unsupported(format!("tensor '{}' is {}, which has no GPU kernel yet", first.name, first.ty.name()))
-        })?;
+        let planes = layout(first.ty)
+            .ok_or_else(|| Error::Internal(format!("no planes for {}, which was checked before", first.ty.name())))?;
         let tile = planes.tile_bytes(first.cols);
         let most_tiles = limits.binding / tile.0.max(tile.1).max(1) as u64;
         if most_tiles == 0 {

@@ -6,8 +6,9 @@ use super::loader::GpuWeights;
 use super::memory::{GpuBuffer, UNIFORM};
 use super::pipeline::{Constants, Pipeline, Slice, uniform};
 use super::placement::Segment;
-use super::planes::{TILE, UNIT};
+use super::planes::{TILE, UNIT, layout};
 use super::state::Buffers;
+use crate::device::check;
 use crate::error::{Error, Result};
 use crate::graph::{Activation, BufId, Op, Plan, RopeStyle, WeightId};
 
@@ -27,17 +28,11 @@ pub(super) fn stride(width: usize) -> usize {
 
 /// What no kernel can do is refused before weights are loaded.
 pub(super) fn check(plan: &Plan) -> Result<()> {
-    for layer in &plan.layers {
-        let dim = layer.head_dim;
-        if dim == 0 || dim % 2 == 1 || dim > MAX_HEAD_DIM {
-            return Err(Error::Unsupported(format!("head size {dim} on a GPU (even, at most {MAX_HEAD_DIM})")));
-        }
-        let rotated = plan.ropes.get(layer.rope).map_or(0, |rope| rope.inv_freq.len());
-        if layer.kv_heads == 0 || layer.heads % layer.kv_heads != 0 || rotated > dim / 2 {
-            return Err(Error::Model("a layer's head counts or rotary sizes do not fit together".into()));
-        }
+    check::check(plan, |ty| layout(ty).is_some())?;
+    match plan.layers.iter().map(|layer| layer.head_dim).find(|dim| dim % 2 == 1 || *dim > MAX_HEAD_DIM) {
+        Some(dim) => Err(Error::Unsupported(format!("head size {dim} on a GPU (even, at most {MAX_HEAD_DIM})"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// How many workgroups a dispatch has over y.

@@ -1,15 +1,18 @@
-//! Checks that a plan's parts fit together, so that no kernel has to.
+//! Checks that a plan's parts fit together, so that no device's kernel has to.
 
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Linear, Op, Plan, WeightId};
-use crate::quant;
+use crate::quant::TensorType;
 
-/// An error if this device cannot run the plan or the plan contradicts itself.
-pub(super) fn check(plan: &Plan) -> Result<()> {
+/// An error if the plan has a type that is not `supported`, or contradicts itself.
+pub(super) fn check(plan: &Plan, supported: impl Fn(TensorType) -> bool) -> Result<()> {
     for weight in &plan.weights {
         let (name, ty) = (&weight.name, weight.ty);
-        if quant::format(ty).is_none() {
-            return Err(Error::Unsupported(format!("tensor '{name}' has type {}", ty.name())));
+        if !supported(ty) {
+            return Err(Error::Unsupported(format!(
+                "tensor '{name}' is {}, which this device cannot compute with yet",
+                ty.name()
+            )));
         }
         let whole = weight.rows > 0 && weight.cols > 0 && weight.cols.is_multiple_of(ty.block_len());
         expect(whole && (weight.matrix || weight.rows == 1), name)?;
