@@ -88,6 +88,26 @@ impl Error {
             Error::Busy(_) => -14,
         }
     }
+
+    /// The stable name of `code`, for languages whose errors carry a string.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Error::InvalidArgument(_) => "invalid_argument",
+            Error::Io { .. } => "io",
+            Error::Gguf(_) => "gguf",
+            Error::Unsupported(_) => "unsupported",
+            Error::Model(_) => "model",
+            Error::Tokenizer(_) => "tokenizer",
+            Error::Template(_) => "template",
+            Error::Device(_) => "device",
+            Error::DeviceLost(_) => "device_lost",
+            Error::OutOfMemory { .. } => "out_of_memory",
+            Error::ContextFull { .. } => "context_full",
+            Error::Cancelled => "cancelled",
+            Error::Internal(_) => "internal",
+            Error::Busy(_) => "busy",
+        }
+    }
 }
 
 /// The core's result type.

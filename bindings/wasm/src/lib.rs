@@ -1,1 +1,19 @@
-//! placeholder
+//! gabion for JavaScript: the core's nouns as wasm-bindgen classes.
+//!
+//! The TypeScript in `js/` is what people use: it adds the worker, `AbortSignal`, iteration and checked options, and is
+//! the only caller of what stands here. Weights pass through wasm memory a few MiB at a time on their way to the GPU.
+#![cfg(target_arch = "wasm32")]
+
+mod convert;
+mod failure;
+mod generate;
+mod model;
+mod options;
+mod session;
+mod source;
+
+pub use failure::on_panic;
+pub use model::{Model, Runtime, version};
+pub use options::{JsGenerateOptions, JsSessionOptions};
+pub use session::Session;
+pub use source::JsFile;

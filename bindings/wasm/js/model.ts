@@ -1,0 +1,83 @@
+// `Model`: a loaded model, wherever it runs.
+
+import { absolute, inputs } from './sources.js';
+import { LocalPort, type Port, WorkerPort } from './port.js';
+import { Session } from './session.js';
+import type { LoadOptions, MemoryInfo, Message, ModelInfo, ModelSource, SessionOptions, Tokens } from './types.js';
+
+/** A loaded model. Call `dispose()` when done, or declare it with `await using`. */
+export class Model implements AsyncDisposable {
+  readonly info: ModelInfo;
+  readonly #port: Port;
+
+  private constructor(port: Port, info: ModelInfo) {
+    this.#port = port;
+    this.info = info;
+  }
+
+  /** Loads a GGUF model. Its weights are streamed to the device; the file is never held as a whole. */
+  static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+    const { device = 'auto', exact = false, worker = typeof Worker !== 'undefined', signal, onProgress } = options;
+    signal?.throwIfAborted();
+    const { wasm } = options;
+    const binary = wasm === undefined || wasm instanceof ArrayBuffer ? wasm : absolute(String(wasm));
+    const args = { files: inputs(source), device, exact, wasm: binary };
+    const port = worker ? new WorkerPort() : new LocalPort();
+    try {
+      return new Model(port, await port.call('load', args, { signal, onProgress }));
+    } catch (error) {
+      // what was half loaded must not stay on the device
+      await port.call('dispose', undefined).catch(() => {});
+      port.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Token ids of `text`. `addSpecial` (default true) adds the tokens the model wants around a text; `parseSpecial`
+   * (default false) turns text such as `<|im_end|>` into control tokens: never set it for text from users.
+   */
+  tokenize(text: string, options: { addSpecial?: boolean; parseSpecial?: boolean } = {}): Promise<Uint32Array> {
+    const { addSpecial = true, parseSpecial = false } = options;
+    return this.#port.call('tokenize', { text, addSpecial, parseSpecial });
+  }
+
+  /** Text of token ids; control tokens are shown if `special`. */
+  detokenize(tokens: Tokens, options: { special?: boolean } = {}): Promise<string> {
+    return this.#port.call('detokenize', { tokens, special: options.special ?? false });
+  }
+
+  /**
+   * Token ids of a conversation through the model's own chat template, by default with the start of an answer. The text
+   * of messages cannot become control tokens.
+   */
+  chatTokens(messages: readonly Message[], options: { addGenerationPrompt?: boolean } = {}): Promise<Uint32Array> {
+    const plain = messages.map(({ role, content }) => ({ role, content }));
+    return this.#port.call('chatTokens', { messages: plain, answer: options.addGenerationPrompt ?? true });
+  }
+
+  /** A new session: one timeline with its own context. */
+  async session(options: SessionOptions = {}): Promise<Session> {
+    const { session, ...info } = await this.#port.call('session', { ...options });
+    return new Session(this.#port, session, info);
+  }
+
+  /** What is held, in bytes. */
+  memory(): Promise<MemoryInfo> {
+    return this.#port.call('memory', undefined);
+  }
+
+  /** Frees the model and its sessions, on the GPU too, and ends the worker. Running calls fail with code `disposed`. */
+  async dispose(): Promise<void> {
+    await this.#port.call('dispose', undefined).catch(() => {});
+    this.#port.close();
+  }
+
+  [Symbol.dispose](): void {
+    void this.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,152 @@
+// Every plain value of the public interface, with its units.
+
+/** Where a model comes from: an address, a file the user picked, or bytes in memory. */
+export type ModelInput = string | URL | Blob | ArrayBuffer;
+
+/** One file, or all files of a split model in order. A URL ending in `-00001-of-0000N.gguf` stands for all N. */
+export type ModelSource = ModelInput | readonly ModelInput[];
+
+export interface LoadOptions {
+  /**
+   * `auto` (default): WebGPU on a hardware adapter, else the CPU. `webgpu`: WebGPU even on a software adapter, or an
+   * error. `cpu`: this package's own CPU path.
+   */
+  device?: 'auto' | 'webgpu' | 'cpu';
+  /** Keeps activations and the KV cache in float32: slower, the same text on every device. Default false. */
+  exact?: boolean;
+  /** Runs everything in a Web Worker that the package starts itself. Default: true where there are workers. */
+  worker?: boolean;
+  /** Called while loading. */
+  onProgress?: (progress: Progress) => void;
+  /** Stops loading; the promise then rejects with the signal's reason, an `AbortError`. */
+  signal?: AbortSignal;
+  /** Where the wasm file is, or its bytes; by default beside this script. */
+  wasm?: string | URL | ArrayBuffer;
+}
+
+export interface Progress {
+  /** `initiate`: the device is open and the file answers. `progress`: weights arrive. `ready`: all are there. */
+  status: 'initiate' | 'progress' | 'ready';
+  /** Name of the (first) file. */
+  file: string;
+  /** Bytes of weights so far. */
+  loaded: number;
+  /** Bytes of all weights; 0 before the header is read. */
+  total: number;
+}
+
+export interface DeviceInfo {
+  /** `software` is a GPU interface that computes on the CPU. */
+  kind: 'cpu' | 'gpu' | 'software';
+  name: string;
+  /** `cpu` or `webgpu`. */
+  backend: string;
+}
+
+export interface ModelInfo {
+  /** `general.architecture`, e.g. `llama`. */
+  architecture: string;
+  /** `general.name`, if the file has one. */
+  name: string | null;
+  /** The number of logits. */
+  vocabSize: number;
+  /** Tokens of context the model was trained with. */
+  trainedContext: number;
+  /** Bytes of weights on the device. */
+  weightBytes: number;
+  hasChatTemplate: boolean;
+  device: DeviceInfo;
+}
+
+export interface MemoryInfo {
+  /** Size of the wasm memory in bytes. It never shrinks, so this is also its peak. */
+  wasmBytes: number;
+  /** Bytes of weights on the device. */
+  weightBytes: number;
+}
+
+export interface SessionOptions {
+  /** Tokens that fit. Default: the smaller of 4096 and what the model was trained with. */
+  contextSize?: number;
+  /** Tokens computed at once. Default: what the device prefers. */
+  batchSize?: number;
+  /** Element type of the KV cache. Default `f16`, or `f32` where the model was loaded `exact`. */
+  kv?: 'f16' | 'f32';
+}
+
+export interface SessionInfo {
+  /** Tokens that fit. */
+  contextSize: number;
+  /** Bytes of cache and activations on the device. */
+  bytes: number;
+}
+
+export interface Message {
+  /** `system`, `user`, `assistant`, or what else the model's template knows. */
+  role: string;
+  content: string;
+}
+
+/** A plain text, a conversation for the model's chat template, or token ids. */
+export type Prompt = string | readonly Message[] | Tokens;
+
+/** Token ids. */
+export type Tokens = Uint32Array | readonly number[];
+
+export interface GenerateOptions {
+  /** Most tokens to generate. Default: until the context is full. */
+  maxTokens?: number;
+  /** Divides the logits; 0 picks the most likely token. Default 0.8. */
+  temperature?: number;
+  /** Keeps the k most likely tokens; 0 keeps all. Default 40. */
+  topK?: number;
+  /** Keeps the fewest tokens whose probabilities reach this sum. Default 0.95. */
+  topP?: number;
+  /** Drops tokens less likely than this times the most likely. Default 0.05. */
+  minP?: number;
+  /** Start of the random sequence: the same seed gives the same text. Default: a new one each time. */
+  seed?: number | bigint;
+  /** Texts that end generation; they are not part of the output. */
+  stop?: string | readonly string[];
+  /** Goes on past end-of-generation tokens. Default false. */
+  ignoreEog?: boolean;
+  /** How many of the most likely tokens to report at each step. Default 0. */
+  logprobs?: number;
+  /** Stops generation; the iterator then rejects with the signal's reason, an `AbortError`. */
+  signal?: AbortSignal;
+}
+
+export interface Token {
+  id: number;
+  /** Natural log of its probability under the model; null unless `logprobs` > 0. */
+  logprob: number | null;
+  /** The most likely tokens: id and log-probability. */
+  top: [number, number][];
+}
+
+export interface Piece {
+  /** Text that is certain now; may be empty, and may belong to earlier tokens. */
+  text: string;
+  /** The token of this step; null in a last piece that only brings held-back text. */
+  token: Token | null;
+}
+
+/** The model ended its turn; a stop text came; `maxTokens` are there; the context is full. */
+export type StopReason = 'eog' | 'stop' | 'length' | 'context';
+
+export interface Timings {
+  /** Prompt tokens that were computed, i.e. not already in the session. */
+  prefillTokens: number;
+  prefillMs: number;
+  /** Tokens computed one by one: one fewer than were generated, since the first comes with the prompt's logits. */
+  decodeTokens: number;
+  /** Time for those in the model and the sampler, without waiting for whoever reads the pieces. */
+  decodeMs: number;
+}
+
+export interface Synced {
+  /** Tokens whose cache was already there. */
+  reused: number;
+  /** Tokens that were computed. */
+  computed: number;
+}

@@ -1,0 +1,69 @@
+//! Options that TypeScript has checked, read field by field.
+
+use gabion::{GenerateOptions, KvType, SamplerOptions, SessionOptions};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `SessionOptions` of `js/types.ts`.
+    pub type JsSessionOptions;
+    #[wasm_bindgen(method, getter, js_name = contextSize)]
+    fn context_size(this: &JsSessionOptions) -> Option<u32>;
+    #[wasm_bindgen(method, getter, js_name = batchSize)]
+    fn batch_size(this: &JsSessionOptions) -> Option<u32>;
+    #[wasm_bindgen(method, getter)]
+    fn kv(this: &JsSessionOptions) -> Option<String>;
+
+    /// `GenerateOptions` of `js/types.ts`.
+    pub type JsGenerateOptions;
+    #[wasm_bindgen(method, getter, js_name = maxTokens)]
+    fn max_tokens(this: &JsGenerateOptions) -> Option<u32>;
+    #[wasm_bindgen(method, getter)]
+    fn temperature(this: &JsGenerateOptions) -> Option<f32>;
+    #[wasm_bindgen(method, getter, js_name = topK)]
+    fn top_k(this: &JsGenerateOptions) -> Option<u32>;
+    #[wasm_bindgen(method, getter, js_name = topP)]
+    fn top_p(this: &JsGenerateOptions) -> Option<f32>;
+    #[wasm_bindgen(method, getter, js_name = minP)]
+    fn min_p(this: &JsGenerateOptions) -> Option<f32>;
+    #[wasm_bindgen(method, getter)]
+    fn seed(this: &JsGenerateOptions) -> Option<u64>;
+    #[wasm_bindgen(method, getter)]
+    fn stop(this: &JsGenerateOptions) -> Option<Vec<String>>;
+    #[wasm_bindgen(method, getter, js_name = ignoreEog)]
+    fn ignore_eog(this: &JsGenerateOptions) -> Option<bool>;
+    #[wasm_bindgen(method, getter)]
+    fn logprobs(this: &JsGenerateOptions) -> Option<u32>;
+}
+
+pub(crate) fn session(js: &JsSessionOptions) -> Result<SessionOptions, gabion::Error> {
+    let kv = match js.kv().as_deref() {
+        None => None,
+        Some("f16") => Some(KvType::F16),
+        Some("f32") => Some(KvType::F32),
+        Some(other) => return Err(gabion::Error::InvalidArgument(format!("kv '{other}': f16 and f32 are known"))),
+    };
+    let (n_ctx, n_batch) = (js.context_size().unwrap_or(0) as usize, js.batch_size().unwrap_or(0) as usize);
+    Ok(SessionOptions { n_ctx, n_batch, kv })
+}
+
+pub(crate) fn generate(js: &JsGenerateOptions) -> GenerateOptions {
+    GenerateOptions {
+        max_tokens: js.max_tokens().map(|n| n as usize),
+        sampler: sampler(js),
+        stop: js.stop().unwrap_or_default(),
+        ignore_eog: js.ignore_eog().unwrap_or(false),
+        logprobs: js.logprobs().unwrap_or(0) as usize,
+    }
+}
+
+fn sampler(js: &JsGenerateOptions) -> SamplerOptions {
+    let default = SamplerOptions::default();
+    SamplerOptions {
+        temperature: js.temperature().unwrap_or(default.temperature),
+        top_k: js.top_k().map_or(default.top_k, |k| k as usize),
+        top_p: js.top_p().unwrap_or(default.top_p),
+        min_p: js.min_p().unwrap_or(default.min_p),
+        seed: js.seed().unwrap_or(default.seed),
+    }
+}
