@@ -1,0 +1,1 @@
+"""The steps of tests/run.py, one module per part of the tree."""

@@ -1,0 +1,68 @@
+"""The Rust workspace: style, lints, tests, documentation, other platforms."""
+
+import sys
+
+from . import need
+from .step import Failed, all_of, note, sh, step
+
+# Built for another platform; a person there has its linker and SDK.
+PLATFORMS = ["aarch64-unknown-linux-gnu", "aarch64-linux-android", "aarch64-apple-ios", "x86_64-pc-windows-gnu"]
+WASM = "wasm32-unknown-unknown"
+
+
+@step("fmt", "Rust code is formatted")
+def fmt() -> None:
+    need.rust()
+    sh("cargo", "fmt", "--all", "--check")
+
+
+@step("quickstart", "the model fetcher of the README's first command")
+def quickstart() -> None:
+    sh(sys.executable, "-m", "unittest", "discover", "tests/quickstart")
+
+
+@step("models", "SmolLM2 and Gemma3 are there, and sound")
+def models() -> None:
+    need.fetch("smollm2", "gemma3")
+
+
+@step("rust", "unit, golden, hostile-input and ABI tests on the CPU and on lavapipe")
+def rust() -> None:
+    need.rust()
+    need.vulkan()
+    # one invocation: every crate is built with one set of features, once
+    sh("cargo", "test", "--no-fail-fast", GABION_REQUIRE_GPU="1")
+
+
+@step("oracle", "gguf-rs reads the same from the same files")
+def oracle() -> None:
+    need.rust()
+    sh("cargo", "test", "-p", "gabion-oracle")
+
+
+@step("clippy", "no lint has a complaint")
+def clippy() -> None:
+    need.rust()
+    need.target(WASM)
+    strict = ["--", "-D", "warnings"]
+    all_of([
+        lambda: sh("cargo", "clippy", "--all-targets", *strict),
+        lambda: sh("cargo", "clippy", "-p", "gabion-wasm", "--target", WASM, *strict),
+    ])
+
+
+@step("doc", "documentation builds, its links lead somewhere")
+def doc() -> None:
+    need.rust()
+    sh("cargo", "doc", "--no-deps", "-p", "gabion", RUSTDOCFLAGS="-D warnings")
+
+
+@step("cross", "the core compiles for phones, Windows and ARM servers")
+def cross() -> None:
+    need.rust()
+    there = [triple for triple in PLATFORMS if need.target(triple)]
+    for triple in set(PLATFORMS) - set(there):
+        note(f"skipped: rustup does not bring {triple} here")
+    if not there:
+        raise Failed("no other platform's target could be added")
+    all_of([lambda triple=triple: sh("cargo", "check", "-p", "gabion", "--target", triple) for triple in there])
