@@ -1,13 +1,14 @@
 //! `Tokenizer`: text to token ids and back, built from a GGUF header.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::bpe::{Bpe, spelled_bytes};
 use super::detokenizer::Detokenizer;
 use super::pretokenizers;
 use super::special::{Part, SpecialTokens, Strips};
 use super::spm::{SPACE, Spm};
+use super::template::ControlTexts;
 use super::vocab::{Kind, Vocab, byte_value, key, read_scores};
 use super::wordpiece::WordPiece;
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ struct Inner {
     add_bos: bool,
     add_eos: bool,
     add_sep: bool,
+    control: OnceLock<Result<ControlTexts, String>>,
 }
 
 /// The family's own algorithm.
@@ -195,10 +197,14 @@ impl Tokenizer {
         matches!(self.0.rules, Rules::Spm { space_prefix: true, .. } | Rules::WordPiece(_))
     }
 
-    /// Texts of the control tokens.
-    pub(super) fn control_texts(&self) -> impl Iterator<Item = &str> {
-        let control = self.0.vocab.iter().filter(|t| matches!(t.2, Kind::Control | Kind::Unknown));
-        control.filter_map(|(_, text, _)| std::str::from_utf8(text).ok())
+    /// The texts that must not be forged, built when first asked for.
+    pub fn control_texts(&self) -> Result<&ControlTexts> {
+        let texts = || {
+            let control = self.0.vocab.iter().filter(|t| matches!(t.2, Kind::Control | Kind::Unknown));
+            ControlTexts::new(control.filter_map(|(_, text, _)| std::str::from_utf8(text).ok()))
+                .map_err(|e| e.to_string())
+        };
+        self.0.control.get_or_init(texts).as_ref().map_err(|e| Error::Tokenizer(e.clone()))
     }
 }
 
@@ -240,6 +246,7 @@ impl Inner {
             add_bos,
             add_eos: header.bool(&key("add_eos_token"))?.unwrap_or(false),
             add_sep,
+            control: OnceLock::new(),
             vocab,
         })
     }
