@@ -54,6 +54,11 @@ fn hostile_templates_end_in_an_error() {
         format!("{{% set x %}}{{% for i in range(99999) %}}{}{{% endfor %}}{{% endset %}}{{{{ x|length }}}}", "x".repeat(200_000)),
         "{% include 'other' %}".into(),
         "{{ ".into(),
+        "{{ ".to_owned() + &"a ~ ".repeat(50_000) + "a }}",
+        "{{ ".to_owned() + &"[".repeat(100_000) + "]",
+        "{{".repeat(100_000),
+        "{%".repeat(100_000),
+        "{% raw %}".repeat(25_000),
         format!("{}{}", "{{ ".to_owned() + &"(".repeat(100_000), ")".repeat(100_000) + " }}"),
         "x".repeat(300_000),
     ] {

@@ -174,7 +174,7 @@ fn write_tag(source: &str, open: usize, tokens: &[Token<'_>], block: bool, out: 
 
 /// What goes where in a tag, in order.
 fn insertions(tokens: &[Token<'_>], block: bool) -> Vec<(usize, String)> {
-    let body = expression_start(tokens, block);
+    let (body, closers) = (expression_start(tokens, block), closers(tokens));
     let mut places = Vec::new();
     let charge = |filter: &str| format!("|{filter}");
     for i in body..tokens.len() {
@@ -185,13 +185,13 @@ fn insertions(tokens: &[Token<'_>], block: bool) -> Vec<(usize, String)> {
             "~" | "+" | "*" if after_operand => {
                 let filter = if token.is("*") { CHARGE_TIMES } else { CHARGE };
                 places.extend(before.map(|token| (token.end(), charge(filter))));
-                places.extend(operand_end(tokens, i + 1).map(|end| (tokens[end].end(), charge(filter))));
+                places.extend(operand_end(tokens, &closers, i + 1).map(|end| (tokens[end].end(), charge(filter))));
             }
             "|" if after_operand => places.extend(before.map(|token| (token.end(), charge(CHARGE)))),
             "(" | "[" | "{" if !after_operand => {
                 // a filter cannot stand before a subscript or call
                 let goes_on = |end: usize| tokens.get(end + 1).is_some_and(|t| [".", "[", "("].iter().any(|s| t.is(s)));
-                let end = closing(tokens, i).filter(|&end| !goes_on(end));
+                let end = closers[i].filter(|&end| !goes_on(end));
                 places.extend(end.map(|end| (tokens[end].end(), charge(CHARGE))));
             }
             _ => {}
@@ -230,12 +230,12 @@ fn ends_operand(token: &Token<'_>) -> bool {
 }
 
 /// The last token of the operand that starts at `i`: a value with its subscripts, calls and filters.
-fn operand_end(tokens: &[Token<'_>], mut i: usize) -> Option<usize> {
+fn operand_end(tokens: &[Token<'_>], closers: &[Option<usize>], mut i: usize) -> Option<usize> {
     while tokens.get(i)?.is("-") {
         i += 1;
     }
     let mut end = match tokens[i].kind {
-        Kind::Sign => closing(tokens, i)?,
+        Kind::Sign => closers[i]?,
         // adjacent string literals are one
         Kind::Text => i + tokens[i..].iter().take_while(|token| token.kind == Kind::Text).count() - 1,
         _ => i,
@@ -243,27 +243,29 @@ fn operand_end(tokens: &[Token<'_>], mut i: usize) -> Option<usize> {
     while let Some(next) = tokens.get(end + 1).filter(|token| token.kind == Kind::Sign) {
         end = match next.text {
             "." | "|" if end + 2 < tokens.len() => end + 2,
-            "(" | "[" => closing(tokens, end + 1)?,
+            "(" | "[" => closers[end + 1]?,
             _ => break,
         };
     }
     Some(end)
 }
 
-/// The bracket that closes the one at `i`.
-fn closing(tokens: &[Token<'_>], i: usize) -> Option<usize> {
-    let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate().skip(i).filter(|(_, token)| token.kind == Kind::Sign) {
+/// For every opening bracket, the token that closes it.
+fn closers(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
+    let mut closers = vec![None; tokens.len()];
+    let mut open = Vec::new();
+    for (i, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Sign) {
         match token.text {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => depth -= 1,
+            "(" | "[" | "{" => open.push(i),
+            ")" | "]" | "}" => {
+                if let Some(opener) = open.pop() {
+                    closers[opener] = Some(i);
+                }
+            }
             _ => {}
         }
-        if depth == 0 {
-            return Some(at);
-        }
     }
-    None
+    closers
 }
 
 #[cfg(test)]
