@@ -204,7 +204,7 @@ pub(crate) struct RunArgs {
     /// Print one JSON object at the end instead of streaming text
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Report the K most likely tokens at each step (with --json)
+    /// Report each token's log-probability and the K most likely ones (with --json; without it they are null and [])
     #[arg(long, value_name = "K", default_value_t = 0, requires = "json", help_heading = "Output")]
     pub(crate) logprobs: usize,
 }

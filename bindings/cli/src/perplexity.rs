@@ -51,9 +51,8 @@ fn chunk_count(n_tokens: usize, args: &PerplexityArgs) -> Result<usize, Failure>
 
 /// The token that starts every window, where the tokenizer adds one to texts.
 fn bos(model: &Model) -> Result<Option<u32>, Failure> {
-    let added = model.tokenize("", true, false)?.first().copied();
-    let bos = model.header().u32("tokenizer.ggml.bos_token_id").map_err(gabion::Error::from)?;
-    Ok(added.filter(|&id| bos.is_none_or(|bos| bos == id)))
+    let tokenizer = model.tokenizer()?;
+    Ok(tokenizer.bos().filter(|_| tokenizer.add_bos()))
 }
 
 /// Negative log-likelihoods of the window's second half.

@@ -17,12 +17,12 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<(), Failure> {
     let loaded = load(global)?;
     let tokens = prompt(&loaded.model, args, text)?;
     let mut options = args.sampling.options();
-    options.logprobs = args.logprobs.max(usize::from(args.json));
+    options.logprobs = args.logprobs;
     log::info!("seed {}", options.sampler.seed);
     let mut session = loaded.model.session(&args.context.options(global))?;
     let reply = generate(&mut session, &tokens, &options, |text| stream(args, text))?;
     if args.json {
-        output::json(&object(&loaded, &tokens, &reply, args.logprobs))?;
+        output::json(&object(&loaded, &tokens, &reply))?;
     } else {
         finish(global, &reply)?;
     }
@@ -54,10 +54,9 @@ fn finish(global: &Global, reply: &Reply) -> Result<(), Failure> {
     Ok(())
 }
 
-fn object(loaded: &Loaded, prompt: &[u32], reply: &Reply, logprobs: usize) -> Value {
+fn object(loaded: &Loaded, prompt: &[u32], reply: &Reply) -> Value {
     let tokens = reply.tokens.iter().map(|(token, text)| {
-        let top = token.top.iter().take(logprobs).map(|&(id, logprob)| json!([id, output::number(logprob)]));
-        let top: Vec<Value> = top.collect();
+        let top: Vec<Value> = token.top.iter().map(|&(id, logprob)| json!([id, output::number(logprob)])).collect();
         json!({"id": token.id, "text": text, "logprob": output::number(token.logprob), "top": top})
     });
     json!({
