@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import models
@@ -80,7 +81,9 @@ def build() -> Path:
 
 def run(command: list) -> int:
     """Runs a command that handles Ctrl-C itself."""
-    process = subprocess.Popen(command)
+    # Mesa's drivers complain on stderr where a container has no such folder
+    environment = {"XDG_RUNTIME_DIR": tempfile.gettempdir(), **os.environ}
+    process = subprocess.Popen(command, env=environment)
     while True:
         try:
             return process.wait()
