@@ -111,7 +111,7 @@ impl Chat {
 
     fn generate(&mut self) -> Result<Reply, Failure> {
         let messages: Vec<Message> = self.system.iter().chain(&self.messages).cloned().collect();
-        let tokens = self.model.chat_tokens(&messages, &ChatOptions { add_generation_prompt: true })?;
+        let tokens = self.model.chat_tokens(&messages, &ChatOptions::default())?;
         // every reply draws anew, and the same seed still gives the same conversation
         self.options.sampler.seed = self.options.sampler.seed.wrapping_add(1);
         generate(&mut self.session, &tokens, &self.options, output::generated)

@@ -36,7 +36,7 @@ fn prompt(model: &Model, args: &RunArgs, text: String) -> Result<Vec<u32>, Failu
     let system = args.system_prompt.clone().map(|content| Message { role: "system".into(), content });
     let user = Message { role: "user".into(), content: text };
     let messages: Vec<Message> = system.into_iter().chain([user]).collect();
-    Ok(model.chat_tokens(&messages, &ChatOptions { add_generation_prompt: true })?)
+    Ok(model.chat_tokens(&messages, &ChatOptions::default())?)
 }
 
 fn stream(args: &RunArgs, text: &str) -> Result<(), Failure> {
