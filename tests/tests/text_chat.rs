@@ -50,17 +50,27 @@ fn hostile_templates_end_in_an_error() {
         "{{ '{:>{}}'.format('a', 999999999) }}".into(),
         "{{ 'a\n'|indent(999999999, true) }}".into(),
         "{{ [1, 2]|batch(999999999, 'x')|list }}".into(),
-        format!("{{% for i in range(99999) %}}{}{{% endfor %}}", "x".repeat(200_000)),
-        format!("{{% set x %}}{{% for i in range(99999) %}}{}{{% endfor %}}{{% endset %}}{{{{ x|length }}}}", "x".repeat(200_000)),
+        format!("{{% for i in range(99999) %}}{}{{% endfor %}}", "x\n".repeat(100_000)),
+        format!("{{% set x %}}{{% for i in range(99999) %}}{}{{% endfor %}}{{% endset %}}{{{{ x|length }}}}", "x\n".repeat(100_000)),
         "{% include 'other' %}".into(),
         "{{ ".into(),
-        "{{ ".to_owned() + &"a ~ ".repeat(50_000) + "a }}",
-        "{{ ".to_owned() + &"[".repeat(100_000) + "]",
-        "{{".repeat(100_000),
-        "{%".repeat(100_000),
-        "{% raw %}".repeat(25_000),
-        format!("{}{}", "{{ ".to_owned() + &"(".repeat(100_000), ")".repeat(100_000) + " }}"),
-        "x".repeat(300_000),
+        "{{ ".to_owned() + &"a ~ \n".repeat(50_000) + "a }}",
+        "{{ ".to_owned() + &"[\n".repeat(100_000) + "]",
+        "{{ a".to_owned() + &"|f\n".repeat(50_000) + " }}",
+        "{{ ".to_owned() + &"not \n".repeat(50_000) + "a }}",
+        "{% if a %}\n".repeat(20_000),
+        "{% if a %}".to_owned() + &"{% elif a %}\n".repeat(15_000) + "{% endif %}{{ raise_exception('end') }}",
+        "{% for a in b %}\n".repeat(12_000),
+        "{% macro f() %}\n".repeat(12_000),
+        "{{ ".to_owned() + &"-".repeat(900) + "a.b }}",
+        "{{ a".to_owned() + &".b".repeat(400) + " }}",
+        "{{ a".to_owned() + &" ~ a".repeat(400) + " }}{{ raise_exception('end') }}",
+        "{{ a".to_owned() + &" if a else a".repeat(240) + " }}{{ raise_exception('end') }}",
+        "{{\n".repeat(80_000),
+        "{%\n".repeat(80_000),
+        "{% raw %}\n".repeat(25_000),
+        format!("{}{}", "{{ ".to_owned() + &"(\n".repeat(50_000), ")\n".repeat(50_000) + " }}"),
+        "x\n".repeat(200_000),
     ] {
         let start = Instant::now();
         let outcome = render(&source, &[]);
@@ -78,6 +88,12 @@ fn deep_values_are_refused_and_templates_run_on_small_stacks() {
         deep = TemplateValue::List(vec![deep]);
     }
     assert!(matches!(render("{{ x }}", &[("x", deep)]), Err(Error::InvalidArgument(_))));
+    let longest = "{{ a".to_owned() + &" ~ a".repeat(490) + " }}";
+    let run = move || render(&longest, &[("a", "b".into())]).unwrap().len();
+    assert_eq!(std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap(), 491);
+    let elifs = "{% if a == 0 %}0".to_owned() + &"{% elif a == 1 %}1".repeat(240) + "{% endif %}";
+    let run = move || render(&elifs, &[("a", TemplateValue::Int(1))]).unwrap();
+    assert_eq!(std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap(), "1");
     let recursive = "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}";
     let run = move || matches!(render(recursive, &[]), Err(Error::Template(_)));
     assert!(std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap());

@@ -27,6 +27,8 @@ const MAX_PLAIN: u64 = 512 << 20;
 const RECURSION: usize = 250;
 /// Longest template, in bytes.
 const MAX_SOURCE: usize = 256 << 10;
+/// Bytes in a line, as rewritten: the engine counts columns in 16 bits.
+const MAX_LINE: usize = 60_000;
 const NAME: &str = "chat";
 
 /// One message of a conversation.
@@ -169,7 +171,11 @@ fn compile(source: &str) -> std::result::Result<Environment<'static>, String> {
     env.set_recursion_limit(RECURSION);
     functions::install(&mut env);
     limits::install(&mut env);
-    let (source, longest) = rewrite::rewrite(&source.replace(control::MARK, ""));
+    let rewritten = rewrite::rewrite(&source.replace(control::MARK, ""));
+    let (source, longest) = rewritten.ok_or("has a tag or a chain of tags that is too long")?;
+    if source.lines().any(|line| line.len() > MAX_LINE) {
+        return Err(format!("has a line of more than {MAX_LINE} bytes"));
+    }
     env.set_fuel(Some((4 * MAX_PLAIN / longest.max(1) as u64).min(MAX_FUEL)));
     env.add_template_owned(NAME, source).map_err(|e| describe(&e))?;
     Ok(env)

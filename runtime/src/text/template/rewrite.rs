@@ -40,10 +40,16 @@ impl Token<'_> {
 const KEYWORDS: &[&str] =
     &["and", "or", "not", "in", "is", "if", "else", "elif", "for", "set", "with", "do", "include", "import", "from"];
 
-/// The source to compile, and the length of its longest piece of plain text.
-pub(super) fn rewrite(source: &str) -> (String, usize) {
+/// Tokens in one tag. The engine compiles `a ~ b ~ ...` recursively; real templates have some 200 at most.
+const MAX_TOKENS: usize = 1000;
+/// `{% elif %}` tags in a template, likewise.
+const MAX_ELIFS: usize = 250;
+
+/// The source to compile, and the length of its longest piece of plain text. `None`: a tag or chain of tags is too long
+/// for the engine's recursion.
+pub(super) fn rewrite(source: &str) -> Option<(String, usize)> {
     let mut out = String::with_capacity(source.len() * 2);
-    let (mut at, mut longest) = (0, 0);
+    let (mut at, mut longest, mut elifs) = (0, 0, 0);
     while let Some(open) = next_tag(source, at) {
         out += &source[at..open];
         longest = longest.max(open - at);
@@ -51,6 +57,10 @@ pub(super) fn rewrite(source: &str) -> (String, usize) {
             "{#" => source[open..].find("#}").map_or(source.len(), |end| open + end + 2),
             tag => {
                 let (tokens, end) = scan(source, open, tag == "{{");
+                elifs += usize::from(tokens.first().is_some_and(|first| first.is("elif")));
+                if tokens.len() > MAX_TOKENS || elifs > MAX_ELIFS {
+                    return None;
+                }
                 match tokens.first() {
                     Some(first) if tag == "{%" && first.is("raw") => end_of_raw(source, end),
                     _ => {
@@ -65,7 +75,7 @@ pub(super) fn rewrite(source: &str) -> (String, usize) {
         out += &source[open..at];
     }
     longest = longest.max(source.len() - at);
-    (out + &source[at..], longest)
+    Some((out + &source[at..], longest))
 }
 
 fn next_tag(source: &str, from: usize) -> Option<usize> {
@@ -273,7 +283,7 @@ mod tests {
     use super::*;
 
     fn short(source: &str) -> String {
-        rewrite(source).0.replace(CHARGE_TIMES, "T").replace(CHARGE, "C")
+        rewrite(source).unwrap().0.replace(CHARGE_TIMES, "T").replace(CHARGE, "C")
     }
 
     #[test]
@@ -314,7 +324,7 @@ mod tests {
             "{% set = %}",
             "{{ é~ü }}",
         ] {
-            let (out, _) = rewrite(source);
+            let (out, _) = rewrite(source).unwrap();
             assert!(out.starts_with('{'));
         }
     }
