@@ -1,4 +1,4 @@
-//! The op cases on a software GPU adapter (lavapipe), at the adapter's own limits and at WebGPU's default limits.
+//! The GPU device on a software adapter (lavapipe): op cases at several limits, and what happens when things go wrong.
 //!
 //! Without such an adapter these tests say so and pass, unless `GABION_REQUIRE_GPU=1`. `GABION_ADAPTER` names another
 //! adapter (part of its name).
@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use gabion::device::gpu::{Gpu, GpuOptions};
-use gabion::device::{Device, Precision};
+use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Weights};
+use gabion::graph::WeightId;
+use gabion::{Error, Result};
 use gabion_tests::ops;
 
-fn adapter(default_limits: bool) -> Option<Arc<Gpu>> {
+fn gpu(options: GpuOptions) -> Option<Arc<Gpu>> {
     let name = std::env::var("GABION_ADAPTER").unwrap_or_else(|_| "llvmpipe".into());
-    let options = GpuOptions { name_filter: Some(name), allow_software: true, default_limits };
+    let options = GpuOptions { name_filter: Some(name), allow_software: true, ..options };
     match pollster::block_on(Gpu::with_options(&options)) {
         Ok(gpu) => Some(gpu),
         Err(error) if std::env::var("GABION_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{error}"),
@@ -22,18 +24,108 @@ fn adapter(default_limits: bool) -> Option<Arc<Gpu>> {
     }
 }
 
+/// `Fast` takes the same kernels as `Exact`.
 #[test]
 fn op_cases() {
-    if let Some(gpu) = adapter(false) {
-        let device: Arc<dyn Device> = gpu;
-        ops::run_all(&device, Precision::Exact); // Fast takes the same kernels
-    }
+    let Some(gpu) = gpu(GpuOptions::default()) else { return };
+    let device: Arc<dyn Device> = gpu;
+    ops::run_all(&device, Precision::Exact);
 }
 
 #[test]
 fn op_cases_at_default_limits() {
-    if let Some(gpu) = adapter(true) {
-        let device: Arc<dyn Device> = gpu;
-        ops::run_all(&device, Precision::Exact);
+    let Some(gpu) = gpu(GpuOptions { default_limits: true, ..Default::default() }) else { return };
+    let device: Arc<dyn Device> = gpu;
+    for case in ops::cases("").iter().step_by(3) {
+        let report = ops::run_case(device.clone(), case, Precision::Exact).unwrap();
+        assert!(report.passed, "{}: {report:?}", case.name);
     }
+}
+
+/// Buffers so small that most matrices are split by rows.
+#[test]
+fn split_tensors() {
+    let Some(gpu) = gpu(GpuOptions { max_buffer_bytes: Some(100_000), ..Default::default() }) else { return };
+    let device: Arc<dyn Device> = gpu;
+    for name in ["embed", "mat_mul ty=F32", "rows=[100]", "rows=[1000]", "rows=[48, 16, 17]"] {
+        for case in ops::cases(name) {
+            let report = ops::run_case(device.clone(), &case, Precision::Exact).unwrap();
+            assert!(report.passed, "{}: {report:?}", case.name);
+        }
+    }
+}
+
+/// Some small model, loaded, and its batches.
+fn loaded(gpu: &Arc<Gpu>, built: &ops::Built) -> Result<Arc<dyn Weights>> {
+    let plan = Arc::new(built.plan.clone());
+    let mut loader = gpu.clone().loader(plan, Precision::Exact)?;
+    for (i, bytes) in built.data.iter().enumerate() {
+        loader.rows(WeightId(i as u32), 0, bytes)?;
+    }
+    pollster::block_on(loader.finish())
+}
+
+fn options(n_ctx: usize) -> StateOptions {
+    StateOptions { n_ctx, max_batch: 512, max_outputs: 1, kv: KvType::F32 }
+}
+
+fn run(state: &mut dyn State, cancel: &CancelFlag) -> Result<Vec<f32>> {
+    let mut logits = Vec::new();
+    let batch = Batch { tokens: &[0, 0, 0], pos: 0, outputs: Outputs::Last };
+    pollster::block_on(state.run(batch, cancel, &mut logits)).map(|()| logits)
+}
+
+fn attention_case() -> ops::Built {
+    ops::build(ops::cases("attention").first().expect("there is one"))
+}
+
+#[test]
+fn a_lost_device_is_an_error_for_good() {
+    let Some(gpu) = gpu(GpuOptions::default()) else { return };
+    let built = attention_case();
+    let weights = loaded(&gpu, &built).unwrap();
+    let mut state = weights.clone().state(&options(64)).unwrap();
+    run(&mut *state, &CancelFlag::default()).unwrap();
+    gpu.wgpu_device().destroy();
+    for _ in 0..2 {
+        assert!(matches!(run(&mut *state, &CancelFlag::default()), Err(Error::DeviceLost(_))));
+    }
+    assert!(matches!(weights.state(&options(64)).err(), Some(Error::DeviceLost(_))));
+    assert!(matches!(loaded(&gpu, &built).err(), Some(Error::DeviceLost(_))));
+}
+
+#[test]
+fn too_large_a_context_is_out_of_memory() {
+    let Some(gpu) = gpu(GpuOptions::default()) else { return };
+    let weights = loaded(&gpu, &attention_case()).unwrap();
+    match weights.clone().state(&options(1 << 31)).err() {
+        Some(Error::OutOfMemory { bytes, .. }) => assert!(bytes > 128 << 20, "{bytes}"),
+        other => panic!("{other:?}"),
+    }
+    let mut state = weights.state(&options(64)).unwrap();
+    run(&mut *state, &CancelFlag::default()).unwrap();
+}
+
+#[test]
+fn cancelled_and_wrong_calls_leave_the_state_usable() {
+    let Some(gpu) = gpu(GpuOptions::default()) else { return };
+    let weights = loaded(&gpu, &attention_case()).unwrap();
+    let mut state = weights.state(&options(64)).unwrap();
+    let good = run(&mut *state, &CancelFlag::default()).unwrap();
+    let cancel = CancelFlag::default();
+    cancel.cancel();
+    assert!(matches!(run(&mut *state, &cancel), Err(Error::Cancelled)));
+    let mut logits = Vec::new();
+    for (tokens, pos) in [(vec![], 0), (vec![u32::MAX], 0), (vec![0; 65], 0), (vec![0], 64), (vec![0], usize::MAX)] {
+        let batch = Batch { tokens: &tokens, pos, outputs: Outputs::Last };
+        assert!(pollster::block_on(state.run(batch, &CancelFlag::default(), &mut logits)).is_err());
+    }
+    assert_eq!(run(&mut *state, &CancelFlag::default()).unwrap(), good);
+}
+
+#[test]
+fn an_unknown_adapter_is_an_error_that_names_the_others() {
+    let wanted = GpuOptions { name_filter: Some("no such adapter".into()), allow_software: true, ..Default::default() };
+    let error = pollster::block_on(Gpu::with_options(&wanted)).err().expect("there is no such adapter");
+    assert!(matches!(&error, Error::Device(text) if text.contains("no such adapter")), "{error}");
 }

@@ -12,6 +12,8 @@ pub struct GpuOptions {
     pub allow_software: bool,
     /// Asks for no more than WebGPU's default limits, to test what every adapter must be able to do.
     pub default_limits: bool,
+    /// Most bytes of one buffer, if less than the adapter allows: tensors above it are split by rows.
+    pub max_buffer_bytes: Option<u64>,
 }
 
 fn instance() -> wgpu::Instance {
@@ -103,9 +105,6 @@ fn limits(options: &GpuOptions, adapter: &wgpu::Limits) -> wgpu::Limits {
     if options.default_limits {
         return defaults;
     }
-    wgpu::Limits {
-        max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
-        max_buffer_size: adapter.max_buffer_size,
-        ..defaults
-    }
+    let max_storage_buffer_binding_size = adapter.max_storage_buffer_binding_size;
+    wgpu::Limits { max_storage_buffer_binding_size, max_buffer_size: adapter.max_buffer_size, ..defaults }
 }

@@ -71,7 +71,7 @@ impl Gpu {
     /// As `new`, with every choice spelled out.
     pub async fn with_options(options: &GpuOptions) -> Result<Arc<Self>> {
         let (info, device, queue) = adapter::open(options).await?;
-        Ok(Self::wrap(info, device, queue))
+        Ok(Self::wrap(info, device, queue, options.max_buffer_bytes.unwrap_or(u64::MAX)))
     }
 
     /// Every adapter of this machine, software ones included.
@@ -82,7 +82,7 @@ impl Gpu {
     /// A host's own device and queue. Its uncaptured-error and device-lost callbacks are replaced by gabion's, which turn
     /// such events into errors of the calls that follow.
     pub fn from_wgpu(adapter: &wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
-        Self::wrap(adapter::describe(adapter), device, queue)
+        Self::wrap(adapter::describe(adapter), device, queue, u64::MAX)
     }
 
     /// The wgpu device, for hosts that share it.
@@ -90,11 +90,12 @@ impl Gpu {
         &self.device
     }
 
-    fn wrap(info: DeviceInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+    fn wrap(info: DeviceInfo, device: wgpu::Device, queue: wgpu::Queue, max_buffer_bytes: u64) -> Arc<Self> {
         let health = health::Health::watch(&device);
         let tuning = Tuning::of(info.kind);
         let info = DeviceInfo { preferred_batch: tuning.max_rows, ..info };
-        let limits = device.limits();
+        let mut limits = device.limits();
+        limits.max_buffer_size = limits.max_buffer_size.min(max_buffer_bytes);
         Arc::new(Self { info, device, queue, limits, health, pipelines: pipeline::Cache::default(), tuning })
     }
 }

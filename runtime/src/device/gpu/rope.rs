@@ -14,6 +14,11 @@ pub(super) struct Tables {
 
 const FINE: usize = 256;
 
+/// Pairs (cos, sin) that `append` will add.
+pub(super) fn table_len(rope: &RopePlan, n_ctx: usize) -> usize {
+    rope.inv_freq.len() * (n_ctx / FINE + 1 + FINE)
+}
+
 /// Appends the tables of `rope` for positions below `n_ctx`; `factors` divide its frequencies.
 pub(super) fn append(angles: &mut Vec<[f32; 2]>, rope: &RopePlan, factors: Option<&[f32]>, n_ctx: usize) -> Tables {
     let frequency = |(j, f): (usize, &f32)| f64::from(*f) / factors.map_or(1.0, |all| f64::from(all[j]));
@@ -45,6 +50,7 @@ mod tests {
         let rope = RopePlan { style: RopeStyle::Norm, inv_freq, magnitude: 1.5, factors: None };
         let mut angles = Vec::new();
         let tables = append(&mut angles, &rope, Some(&[1.0, 2.0, 1.0]), 131072);
+        assert_eq!(angles.len(), table_len(&rope, 131072));
         let pos = 131071;
         for (j, frequency) in [1.0, f64::from(0.3f32) / 2.0, f64::from(0.01f32)].into_iter().enumerate() {
             let a = angles[tables.coarse as usize + pos / FINE * 3 + j];

@@ -112,12 +112,12 @@ fn cache(gpu: &Gpu, layer: &AttentionPlan, options: &StateOptions) -> Result<Cac
 }
 
 fn angles(weights: &GpuWeights, n_ctx: usize) -> Result<(GpuBuffer, Vec<Tables>)> {
-    let mut angles = Vec::new();
+    let pairs: usize = weights.plan.ropes.iter().map(|rope| rope::table_len(rope, n_ctx)).sum();
+    let buffer = weights.gpu.buffer("rotary angles", 8 * pairs as u64, STORAGE)?;
+    let mut angles = Vec::with_capacity(pairs);
     let ropes = weights.plan.ropes.iter().zip(&weights.factors);
     let tables = ropes.map(|(rope, factors)| rope::append(&mut angles, rope, factors.as_deref(), n_ctx)).collect();
-    let bytes: &[u8] = bytemuck::cast_slice(&angles);
-    let buffer = weights.gpu.buffer("rotary angles", bytes.len() as u64, STORAGE)?;
-    weights.gpu.queue.write_buffer(&buffer, 0, bytes);
+    weights.gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&angles));
     Ok((buffer, tables))
 }
 
