@@ -1,0 +1,640 @@
+/*
+ * gabion: run GGUF language models on the CPU and on any GPU.
+ *
+ * Generated from bindings/c/src by `GABION_BLESS=1 cargo test -p gabion-c`: do not edit. What is not here is not API.
+ *
+ * Example: print a model's answer as it comes. (examples/c/chat.c is a whole program.)
+ *
+ *     gabion_runtime *runtime;
+ *     gabion_model *model;
+ *     gabion_session *session;
+ *     if (gabion_runtime_new(NULL, &runtime) != GABION_OK ||
+ *         gabion_model_open(runtime, "model.gguf", GABION_NUL_TERMINATED, NULL, &model) != GABION_OK ||
+ *         gabion_session_new(model, NULL, &session) != GABION_OK) {
+ *         fprintf(stderr, "%s\n", gabion_last_error());
+ *         return 1;
+ *     }
+ *
+ *     gabion_message message = {0};
+ *     message.struct_size = sizeof message;
+ *     message.role = "user";
+ *     message.role_len = GABION_NUL_TERMINATED;
+ *     message.content = "Why is the sky blue?";
+ *     message.content_len = GABION_NUL_TERMINATED;
+ *     uint32_t tokens[1024];
+ *     size_t n_tokens;
+ *     if (gabion_model_chat_tokens(model, &message, 1, NULL, tokens, 1024, &n_tokens) != GABION_OK) ...
+ *
+ *     gabion_generation *generation;
+ *     gabion_piece piece = {0};
+ *     piece.struct_size = sizeof piece;
+ *     gabion_generation_new(session, tokens, n_tokens, NULL, &generation);
+ *     while (gabion_generation_next(generation, &piece) == GABION_OK) {
+ *         fputs(piece.text, stdout);
+ *         fflush(stdout);
+ *     }
+ *     gabion_generation_free(generation);
+ *     gabion_session_free(session);
+ *     gabion_model_free(model);
+ *     gabion_runtime_free(runtime);
+ *
+ * Errors. A gabion_status is 0 for success, negative for an error, positive for success with something to notice.
+ * gabion_last_error() has the text of the last error on the calling thread. A call that fails gives no object and, where
+ * its description does not say otherwise, changes nothing. No call aborts, exits, prints or throws.
+ *
+ * Objects. A runtime (a device) loads models, a model makes sessions, a session makes generations. Each is freed by its
+ * own _free function, in any order: what is still needed lives on. A pointer that is neither NULL nor a living object of
+ * its type is the one mistake that is not detected.
+ *
+ * Threads. Any thread may call anything. What is taken by `const *` may be used by several threads at once, what is taken
+ * by `*` only by one at a time; a second one gets GABION_ERROR_BUSY. The last error is each thread's own. Callbacks run on
+ * the thread that makes the call they were given to, except the log callback. They must not throw and not longjmp; inside
+ * one, its session is busy.
+ *
+ * Structs. A struct that begins with `struct_size` can grow: set it to the sizeof that your header gives. The library fills
+ * in the defaults of fields that you do not know, and ignores fields that it does not know. Start from the matching _init
+ * function where there is one, from zeros where there is none.
+ *
+ * Text in: UTF-8 at a pointer, with its length in bytes, or GABION_NUL_TERMINATED.
+ * Text out: into your buffer of `capacity` bytes, NUL included, cut at a whole character if it does not fit (that is
+ * GABION_TRUNCATED); `*len` is always the whole length without the NUL. A NULL buffer only asks for the length. Arrays out
+ * work the same, without NUL. `len` may be NULL.
+ */
+
+
+#ifndef GABION_H
+#define GABION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && !defined(GABION_STATIC)
+#define GABION_API __declspec(dllimport)
+#else
+#define GABION_API
+#endif
+
+/// The length of a string that ends with a NUL.
+#define GABION_NUL_TERMINATED SIZE_MAX
+
+/// The version of this interface. It grows only when programs built against an older header could no longer run.
+#define GABION_ABI_VERSION 0
+
+/// It worked.
+#define GABION_OK 0
+
+/// There is nothing more to come.
+#define GABION_DONE 1
+
+/// It worked, but the buffer holds only the start of the result.
+#define GABION_TRUNCATED 2
+
+/// There is no such thing.
+#define GABION_NOT_FOUND 3
+
+/// An argument is outside what the function documents.
+#define GABION_ERROR_INVALID_ARGUMENT -1
+
+/// Reading a file failed.
+#define GABION_ERROR_IO -2
+
+/// The file is not a GGUF file that can be trusted.
+#define GABION_ERROR_GGUF -3
+
+/// The file is sound but holds something this version cannot run.
+#define GABION_ERROR_UNSUPPORTED -4
+
+/// The model's tensors or hyperparameters contradict each other.
+#define GABION_ERROR_MODEL -5
+
+/// The tokenizer's data is missing or broken, or its kind unknown.
+#define GABION_ERROR_TOKENIZER -6
+
+/// The chat template is missing, failed or exceeded its limits.
+#define GABION_ERROR_TEMPLATE -7
+
+/// No device of that name, or it cannot be used.
+#define GABION_ERROR_DEVICE -8
+
+/// The device was lost. Make a new runtime and load the model again; a session's tokens are enough to rebuild it.
+#define GABION_ERROR_DEVICE_LOST -9
+
+/// Memory could not be had; the error text says how much.
+#define GABION_ERROR_OUT_OF_MEMORY -10
+
+/// The session's context is full.
+#define GABION_ERROR_CONTEXT_FULL -11
+
+/// Cancelled by the caller.
+#define GABION_ERROR_CANCELLED -12
+
+/// A defect in gabion itself. The object that was used refuses to work from then on; free it.
+#define GABION_ERROR_INTERNAL -13
+
+/// The object is in use: by another thread, by a generation that is not freed, or by the call this callback runs in.
+#define GABION_ERROR_BUSY -14
+
+/// No messages.
+#define GABION_LOG_OFF 0
+
+/// What went wrong.
+#define GABION_LOG_ERROR 1
+
+/// What may not be what you want.
+#define GABION_LOG_WARN 2
+
+/// What was chosen.
+#define GABION_LOG_INFO 3
+
+/// What is going on.
+#define GABION_LOG_DEBUG 4
+
+/// Everything.
+#define GABION_LOG_TRACE 5
+
+/// gabion's own CPU path.
+#define GABION_DEVICE_CPU 0
+
+/// A hardware GPU.
+#define GABION_DEVICE_GPU 1
+
+/// A GPU interface implemented on the CPU. Never chosen by "auto": the CPU path is much faster.
+#define GABION_DEVICE_SOFTWARE 2
+
+/// What suits the model: f16, or f32 where it was loaded `exact`.
+#define GABION_KV_DEFAULT 0
+
+/// IEEE half.
+#define GABION_KV_F16 1
+
+/// Float32.
+#define GABION_KV_F32 2
+
+/// Generation has not ended, or a callback ended it.
+#define GABION_STOP_NONE 0
+
+/// The model ended its turn.
+#define GABION_STOP_EOG 1
+
+/// A stop string was produced.
+#define GABION_STOP_STRING 2
+
+/// `max_tokens` were generated.
+#define GABION_STOP_MAX_TOKENS 3
+
+/// The context is full.
+#define GABION_STOP_CONTEXT 4
+
+/// No token: the piece only brings text that was held back.
+#define GABION_NO_TOKEN UINT32_MAX
+
+/// A running generation. It has its session to itself until it is freed; the session keeps the tokens that were generated.
+///
+/// Threads: one at a time, any thread; a call that comes while another one runs returns GABION_ERROR_BUSY. To stop it from
+/// another thread, cancel its session.
+typedef struct gabion_generation gabion_generation;
+
+/// A loaded model.
+///
+/// Threads: immutable; any number of threads may use it at once. Sessions keep what they need of it, so it may be freed
+/// before them.
+typedef struct gabion_model gabion_model;
+
+/// A device, with everything that models on it share.
+///
+/// Threads: immutable; any number of threads may use it at once. Models keep what they need of it, so it may be freed
+/// before them.
+typedef struct gabion_runtime gabion_runtime;
+
+/// One timeline of tokens over a model: its cache and its logits. It keeps what it needs of the model.
+///
+/// Threads: one at a time, any thread. A call that comes while another one runs, or while a generation of this session is
+/// not freed, does nothing and returns GABION_ERROR_BUSY. gabion_session_cancel may be called at any time from any thread.
+/// Freeing it while another thread uses it is an error that cannot be detected.
+typedef struct gabion_session gabion_session;
+
+/// What a call came to: 0 is success, negative is an error, positive is success with something to notice.
+typedef int32_t gabion_status;
+
+/// Gets a message: one line without its newline, NUL-terminated, alive during the call. Comes from any thread, from
+/// several at once. It must not call gabion.
+typedef void (*gabion_log_fn)(int32_t level, const char *target, const char *message, void *user_data);
+
+/// What a device is. The strings are NUL-terminated and live as long as what they were asked of.
+typedef struct gabion_device_info {
+    /// sizeof(gabion_device_info); set it before the call.
+    size_t struct_size;
+    /// GABION_DEVICE_*
+    int32_t kind;
+    /// Its name.
+    const char *name;
+    /// "cpu", "vulkan", "metal" or "dx12".
+    const char *backend;
+    /// Driver, where there is one.
+    const char *driver;
+    /// Threads that compute; 0 on a GPU.
+    size_t threads;
+} gabion_device_info;
+
+/// Gets one device; what `info` points to lives during the call. Returns false to stop.
+typedef bool (*gabion_device_fn)(const struct gabion_device_info *info, void *user_data);
+
+/// How to choose a device.
+typedef struct gabion_runtime_options {
+    /// sizeof(gabion_runtime_options)
+    size_t struct_size;
+    /// "auto": a hardware GPU, else the CPU. "cpu". "gpu": the best adapter. Anything else: the first adapter whose name
+    /// contains it, ignoring case. NULL is "auto".
+    const char *device;
+    /// Bytes of `device`, or GABION_NUL_TERMINATED.
+    size_t device_len;
+    /// Threads of the CPU device; 0 for one per core.
+    size_t threads;
+} gabion_runtime_options;
+
+/// Called while loading, on the thread that loads. Returns false to cancel: loading then ends with
+/// GABION_ERROR_CANCELLED.
+typedef bool (*gabion_progress_fn)(uint64_t loaded_bytes, uint64_t total_bytes, void *user_data);
+
+/// How to load a model.
+typedef struct gabion_model_options {
+    /// sizeof(gabion_model_options)
+    size_t struct_size;
+    /// Not 0: keep activations in float32 and default to a float32 cache. Slower, the same on every device.
+    uint32_t exact;
+    /// Called while loading; may be NULL.
+    gabion_progress_fn progress;
+    /// Handed to `progress`.
+    void *progress_user_data;
+} gabion_model_options;
+
+/// What a model is. The strings are NUL-terminated and live as long as the model.
+typedef struct gabion_model_info {
+    /// sizeof(gabion_model_info); set it before the call.
+    size_t struct_size;
+    /// The family, e.g. "llama".
+    const char *architecture;
+    /// The name its file gives it; may be "".
+    const char *name;
+    /// One line for people: name, family, layers and size.
+    const char *description;
+    /// Size of the vocabulary: the number of logits.
+    size_t n_vocab;
+    /// The context length it was trained for, in tokens.
+    size_t n_ctx_train;
+    /// Width of the residual stream.
+    size_t n_embd;
+    /// Blocks.
+    size_t n_layer;
+    /// Bytes of weights on the device.
+    uint64_t weight_bytes;
+    /// 1 if the file has a tokenizer, else 0: then only token ids go in and come out.
+    uint32_t has_tokenizer;
+    /// 1 if the file has a chat template, else 0.
+    uint32_t has_chat_template;
+} gabion_model_info;
+
+/// How to turn a conversation into tokens.
+typedef struct gabion_chat_options {
+    /// sizeof(gabion_chat_options)
+    size_t struct_size;
+    /// Not 0 (the default): end with the start of the assistant's turn, ready to generate it.
+    uint32_t add_generation_prompt;
+} gabion_chat_options;
+
+/// One message of a conversation.
+typedef struct gabion_message {
+    /// sizeof(gabion_message); the same in all elements of an array.
+    size_t struct_size;
+    /// "system", "user", "assistant", or what else the model's template knows.
+    const char *role;
+    /// Bytes of `role`, or GABION_NUL_TERMINATED.
+    size_t role_len;
+    /// The text.
+    const char *content;
+    /// Bytes of `content`, or GABION_NUL_TERMINATED.
+    size_t content_len;
+} gabion_message;
+
+/// How large a session is.
+typedef struct gabion_session_options {
+    /// sizeof(gabion_session_options)
+    size_t struct_size;
+    /// Tokens that fit; 0 for the smaller of 4096 and what the model was trained for.
+    size_t n_ctx;
+    /// Tokens computed at once; 0 for what the device prefers.
+    size_t n_batch;
+    /// Element type of the cache: GABION_KV_*.
+    int32_t kv_type;
+} gabion_session_options;
+
+/// A string: `len` bytes, or GABION_NUL_TERMINATED.
+typedef struct gabion_string {
+    /// UTF-8.
+    const char *data;
+    /// Bytes.
+    size_t len;
+} gabion_string;
+
+/// How to generate.
+typedef struct gabion_generate_options {
+    /// sizeof(gabion_generate_options)
+    size_t struct_size;
+    /// Most tokens to generate; negative (the default) until the context is full.
+    int64_t max_tokens;
+    /// Start of the random sequence: the same seed gives the same text. Default 0.
+    uint64_t seed;
+    /// Divides the logits; 0 or less picks the most likely token. Default 0.8.
+    float temperature;
+    /// Keeps the fewest tokens whose probabilities reach this sum; 1 or more keeps all. Default 0.95.
+    float top_p;
+    /// Drops tokens less likely than this times the most likely one; 0 keeps all. Default 0.05.
+    float min_p;
+    /// Keeps the k most likely tokens; 0 keeps all. Default 40.
+    uint32_t top_k;
+    /// Texts that end generation and are not part of the output; at most 64 of 1 to 4096 bytes. Default none.
+    const struct gabion_string *stop;
+    /// How many stop strings.
+    size_t n_stop;
+    /// Not 0: go on past end-of-generation tokens. Default 0.
+    uint32_t ignore_eog;
+    /// How many of the most likely tokens to report at each step; 0 (the default) reports no log-probabilities at all.
+    uint32_t logprobs;
+} gabion_generate_options;
+
+/// A token and its log-probability.
+typedef struct gabion_token_logprob {
+    /// Token id.
+    uint32_t token;
+    /// ln p under the model, before sampling options.
+    float logprob;
+} gabion_token_logprob;
+
+/// One step of a generation. What it points to is valid until the next call that is given the generation, or until the
+/// callback it was given to returns.
+typedef struct gabion_piece {
+    /// sizeof(gabion_piece); set it before the call.
+    size_t struct_size;
+    /// Text that is certain now: whole characters, NUL-terminated, no part of a stop string. May be empty, and may belong
+    /// to earlier tokens.
+    const char *text;
+    /// Its bytes, without the NUL.
+    size_t text_len;
+    /// The token of this step, or GABION_NO_TOKEN.
+    uint32_t token;
+    /// Its log-probability under the model, before sampling options; NaN unless `logprobs` were asked for.
+    float logprob;
+    /// The most likely tokens of this step, most likely first.
+    const struct gabion_token_logprob *top;
+    /// How many.
+    size_t n_top;
+} gabion_piece;
+
+/// How far a generation is.
+typedef struct gabion_generation_info {
+    /// sizeof(gabion_generation_info); set it before the call.
+    size_t struct_size;
+    /// Why it ended: GABION_STOP_*.
+    int32_t stop_reason;
+    /// Tokens generated so far.
+    size_t n_generated;
+    /// Prompt tokens that the session had already computed.
+    size_t n_reused;
+    /// Prompt tokens that were computed.
+    size_t n_computed;
+} gabion_generation_info;
+
+/// Gets each piece, on the thread that generates. Returns false to stop. It must not use the session, which is busy, other
+/// than to cancel it.
+typedef bool (*gabion_piece_fn)(const struct gabion_piece *piece, void *user_data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/// The version of the library, "major.minor.patch". Never NULL; lives as long as the library.
+GABION_API const char *gabion_version(void);
+
+/// The interface version of the library: a program compares it with GABION_ABI_VERSION at its start.
+GABION_API uint32_t gabion_abi_version(void);
+
+/// The text of the last error on this thread, or "". Never NULL. Valid until the next call that fails on this thread.
+GABION_API const char *gabion_last_error(void);
+
+/// Sends log messages up to `level` (GABION_LOG_*) to `callback`; NULL or GABION_LOG_OFF ends that. When this returns, the
+/// callback given before is no longer running, so what its `user_data` points to may be freed.
+GABION_API
+gabion_status gabion_set_log_callback(gabion_log_fn callback,
+                                      int32_t level,
+                                      void *user_data);
+
+/// Tells every device of this machine, the CPU first.
+GABION_API gabion_status gabion_devices(gabion_device_fn callback, void *user_data);
+
+/// Writes the defaults into `options`, whose size is `struct_size`.
+GABION_API gabion_status gabion_runtime_options_init(struct gabion_runtime_options *options, size_t struct_size);
+
+/// Opens a device. `options` may be NULL.
+GABION_API
+gabion_status gabion_runtime_new(const struct gabion_runtime_options *options,
+                                 struct gabion_runtime **runtime);
+
+/// Frees a runtime. NULL is a no-op.
+GABION_API void gabion_runtime_free(struct gabion_runtime *runtime);
+
+/// Describes the device. The strings live as long as the runtime.
+GABION_API gabion_status gabion_runtime_get_info(const struct gabion_runtime *runtime, struct gabion_device_info *info);
+
+/// Writes the defaults into `options`, whose size is `struct_size`.
+GABION_API gabion_status gabion_model_options_init(struct gabion_model_options *options, size_t struct_size);
+
+/// Loads the GGUF file at `path` (UTF-8; on Unix any bytes); of a split model, the first file. `options` may be NULL. The
+/// file must not be shortened while the model lives: it is mapped into memory.
+GABION_API
+gabion_status gabion_model_open(const struct gabion_runtime *runtime,
+                                const char *path,
+                                size_t path_len,
+                                const struct gabion_model_options *options,
+                                struct gabion_model **model);
+
+/// Loads a model from the `len` bytes of its whole file at `data`, which are copied. `options` may be NULL.
+GABION_API
+gabion_status gabion_model_from_memory(const struct gabion_runtime *runtime,
+                                       const uint8_t *data,
+                                       size_t len,
+                                       const struct gabion_model_options *options,
+                                       struct gabion_model **model);
+
+/// Frees a model. NULL is a no-op.
+GABION_API void gabion_model_free(struct gabion_model *model);
+
+/// Describes the model.
+GABION_API gabion_status gabion_model_get_info(const struct gabion_model *model, struct gabion_model_info *info);
+
+/// The value of a key of the file as text: numbers and strings as they are, an array as its type and length. Copies up to
+/// `capacity` bytes, NUL included, to `buffer`; see "Text out" above. GABION_NOT_FOUND if the file has no such key.
+GABION_API
+gabion_status gabion_model_metadata(const struct gabion_model *model,
+                                    const char *key,
+                                    size_t key_len,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *len);
+
+/// The key at `index`, counted from 0 in the order of the file. Text out as for gabion_model_metadata. GABION_NOT_FOUND
+/// behind the last one.
+GABION_API
+gabion_status gabion_model_metadata_key(const struct gabion_model *model,
+                                        size_t index,
+                                        char *buffer,
+                                        size_t capacity,
+                                        size_t *len);
+
+/// Writes the defaults into `options`, whose size is `struct_size`.
+GABION_API gabion_status gabion_chat_options_init(struct gabion_chat_options *options, size_t struct_size);
+
+/// Turns text into token ids. `add_special` adds the tokens that the model wants at the ends of a text. `parse_special`
+/// turns text such as "<|im_end|>" into control tokens: never set it for text from users. Copies up to `capacity` ids to
+/// `tokens`; see "Text out" above.
+GABION_API
+gabion_status gabion_model_tokenize(const struct gabion_model *model,
+                                    const char *text_data,
+                                    size_t text_len,
+                                    bool add_special,
+                                    bool parse_special,
+                                    uint32_t *tokens,
+                                    size_t capacity,
+                                    size_t *len);
+
+/// Turns token ids into text; what is not UTF-8 becomes U+FFFD. `special` shows control tokens. Text out as for
+/// gabion_model_metadata.
+GABION_API
+gabion_status gabion_model_detokenize(const struct gabion_model *model,
+                                      const uint32_t *tokens,
+                                      size_t n_tokens,
+                                      bool special,
+                                      char *buffer,
+                                      size_t capacity,
+                                      size_t *len);
+
+/// Turns a conversation into token ids through the model's own chat template; text in messages cannot forge control
+/// tokens. `options` may be NULL. Ids out as for gabion_model_tokenize.
+GABION_API
+gabion_status gabion_model_chat_tokens(const struct gabion_model *model,
+                                       const struct gabion_message *messages,
+                                       size_t n_messages,
+                                       const struct gabion_chat_options *options,
+                                       uint32_t *tokens,
+                                       size_t capacity,
+                                       size_t *len);
+
+/// What one token prints as, control tokens included; U+FFFD for parts of a character. Text out as for gabion_model_metadata.
+GABION_API
+gabion_status gabion_model_token_text(const struct gabion_model *model,
+                                      uint32_t token,
+                                      char *buffer,
+                                      size_t capacity,
+                                      size_t *len);
+
+/// Whether a token ends generation. False for tokens that do not exist and for NULL.
+GABION_API bool gabion_model_is_eog(const struct gabion_model *model, uint32_t token);
+
+/// Writes the defaults into `options`, whose size is `struct_size`.
+GABION_API gabion_status gabion_session_options_init(struct gabion_session_options *options, size_t struct_size);
+
+/// Makes a session with an empty context. `options` may be NULL.
+GABION_API
+gabion_status gabion_session_new(const struct gabion_model *model,
+                                 const struct gabion_session_options *options,
+                                 struct gabion_session **session);
+
+/// Frees a session. NULL is a no-op. A generation that still has it keeps it alive.
+GABION_API void gabion_session_free(struct gabion_session *session);
+
+/// Stops what the session is doing: the running call returns GABION_ERROR_CANCELLED soon, or the next step of a running
+/// generation does. A request that comes when nothing runs is dropped by the next sync, score or generate. May be called
+/// from any thread and from a signal handler: it only sets a flag. NULL is a no-op.
+GABION_API
+void gabion_session_cancel(const struct gabion_session *session);
+
+/// Tokens that fit into the context; 0 for NULL.
+GABION_API size_t gabion_session_n_ctx(const struct gabion_session *session);
+
+/// Empties the context.
+GABION_API gabion_status gabion_session_clear(struct gabion_session *session);
+
+/// Makes the context exactly `tokens`, at least one, and computes the logits after the last. Give the whole text every
+/// time: what is already there is reused, what differs is dropped and computed anew. `n_reused` and `n_computed`, which may
+/// be NULL, get how many tokens that were. After an error the context is a prefix of `tokens`.
+GABION_API
+gabion_status gabion_session_sync(struct gabion_session *session,
+                                  const uint32_t *tokens,
+                                  size_t n_tokens,
+                                  size_t *n_reused,
+                                  size_t *n_computed);
+
+/// Appends one token and computes the logits after it. After an error the context is as it was, without logits.
+GABION_API gabion_status gabion_session_step(struct gabion_session *session, uint32_t token);
+
+/// The logits after the last token, as many as the vocabulary has; none (`*n_logits` is 0) before the first sync and after
+/// an error. `*logits` is valid until the next call that is given this session.
+GABION_API
+gabion_status gabion_session_logits(struct gabion_session *session,
+                                    const float **logits,
+                                    size_t *n_logits);
+
+/// The tokens in the context. `*tokens` is valid until the next call that is given this session.
+GABION_API
+gabion_status gabion_session_tokens(struct gabion_session *session,
+                                    const uint32_t **tokens,
+                                    size_t *n_tokens);
+
+/// Scores a text: nll[i] = -ln p(token i+1 | tokens 0..=i), one fewer than `tokens`. `capacity` is the room at `nll` in
+/// elements, at least n_tokens - 1. Leaves `tokens` as the context.
+GABION_API
+gabion_status gabion_session_score(struct gabion_session *session,
+                                   const uint32_t *tokens,
+                                   size_t n_tokens,
+                                   float *nll,
+                                   size_t capacity);
+
+/// Writes the defaults into `options`, whose size is `struct_size`.
+GABION_API gabion_status gabion_generate_options_init(struct gabion_generate_options *options, size_t struct_size);
+
+/// Makes the session's context `tokens` and starts to generate after them. `options` may be NULL. The session is busy until
+/// the generation is freed.
+GABION_API
+gabion_status gabion_generation_new(struct gabion_session *session,
+                                    const uint32_t *tokens,
+                                    size_t n_tokens,
+                                    const struct gabion_generate_options *options,
+                                    struct gabion_generation **generation);
+
+/// The next piece: GABION_OK with one, GABION_DONE at the end. After an error generation is over.
+GABION_API gabion_status gabion_generation_next(struct gabion_generation *generation, struct gabion_piece *piece);
+
+/// How far a generation is, and why it ended.
+GABION_API
+gabion_status gabion_generation_get_info(struct gabion_generation *generation,
+                                         struct gabion_generation_info *info);
+
+/// Frees a generation, wherever it is, and gives its session back. NULL is a no-op.
+GABION_API void gabion_generation_free(struct gabion_generation *generation);
+
+/// Generates in one call: makes the session's context `tokens`, then hands every piece to `callback`, until it returns
+/// false or generation ends. `options`, `callback` and `info` may be NULL.
+GABION_API
+gabion_status gabion_session_generate(struct gabion_session *session,
+                                      const uint32_t *tokens,
+                                      size_t n_tokens,
+                                      const struct gabion_generate_options *options,
+                                      gabion_piece_fn callback,
+                                      void *user_data,
+                                      struct gabion_generation_info *info);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* GABION_H */
