@@ -1,7 +1,10 @@
-//! What several test files share: where test assets and real models lie, op cases, hostile files, a counting allocator.
+//! What several test files share: where test assets and real models lie, devices, op cases, golden files, hostile files,
+//! a counting allocator.
 
 pub mod alloc;
 mod assets;
+pub mod devices;
+pub mod golden;
 pub mod hostile;
 pub mod ops;
 

@@ -1,0 +1,44 @@
+//! The devices that model tests run on: every CPU level that this machine has, and a software GPU adapter.
+
+use std::sync::Arc;
+
+use gabion::Runtime;
+use gabion::device::cpu::{Cpu, Level};
+use gabion::device::gpu::{Gpu, GpuOptions};
+
+/// A CPU runtime of a level. Its number of threads changes no result.
+pub fn cpu(level: Level, threads: Option<usize>) -> Runtime {
+    Runtime::from_device(Cpu::new(threads, level).expect("the level is available"))
+}
+
+/// Every level that this machine has, plainest first.
+pub fn levels() -> impl DoubleEndedIterator<Item = Level> {
+    Level::ALL.iter().copied().filter(|level| level.is_available())
+}
+
+/// A software GPU adapter (lavapipe; `GABION_ADAPTER` names another by a part of its name), at its own limits or at
+/// WebGPU's default limits. `None`, with a message, where there is none; `GABION_REQUIRE_GPU=1` makes that a failure.
+pub fn gpu(default_limits: bool) -> Option<Arc<Gpu>> {
+    let name = std::env::var("GABION_ADAPTER").unwrap_or_else(|_| "llvmpipe".into());
+    let options = GpuOptions { name_filter: Some(name), allow_software: true, default_limits };
+    match pollster::block_on(Gpu::with_options(&options)) {
+        Ok(gpu) => Some(gpu),
+        Err(error) if std::env::var("GABION_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{error}"),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// Every device, each with a name for messages.
+pub fn all() -> Vec<(String, Runtime)> {
+    let cpus = levels().map(|level| (format!("CPU {}", level.name()), cpu(level, None)));
+    let gpu = gpu(false).map(|gpu| (gpu_name(&gpu), Runtime::from_device(gpu)));
+    cpus.chain(gpu).collect()
+}
+
+fn gpu_name(gpu: &Arc<Gpu>) -> String {
+    use gabion::device::Device;
+    gpu.info().name.clone()
+}

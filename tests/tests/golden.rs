@@ -1,0 +1,162 @@
+//! Real models against what another engine computed in float32 from the same weights: teacher-forced log-probabilities
+//! first, then greedy tokens; in exact mode on every device. Default paths against exact ones, by perplexity.
+
+use std::time::Instant;
+
+use gabion::device::cpu::Level;
+use gabion::sample::argmax;
+use gabion::{GenerateOptions, Model, ModelOptions, Runtime, SamplerOptions, Session, SessionOptions};
+use gabion_tests::golden::{Real, Step, largest_off, load, top_off};
+use gabion_tests::{GEMMA3, QWEN2, SMOLLM2, devices, model, shared};
+
+/// Of every log-probability.
+const TOLERANCE: f32 = 2e-3;
+
+/// How much of a golden file to run: all of it where the device is fast enough for that.
+#[derive(Clone, Copy)]
+struct Extent {
+    prompts: usize,
+    steps: usize,
+}
+
+const ALL: Extent = Extent { prompts: usize::MAX, steps: usize::MAX };
+/// For slow devices: every prompt, fewer tokens after it.
+const SOME: Extent = Extent { prompts: usize::MAX, steps: 8 };
+
+fn open(name: &str, runtime: &Runtime, exact: bool) -> Option<Model> {
+    Some(Model::open(&model(name)?, runtime, &ModelOptions { exact }, &mut |_| true).unwrap())
+}
+
+fn session(model: &Model) -> Session {
+    model.session(&SessionOptions { n_ctx: 512, ..Default::default() }).unwrap()
+}
+
+/// Everything that is wrong with one prompt; tells the largest deviations.
+fn problems(model: &Model, golden: &Real, steps: usize) -> Vec<String> {
+    let mut session = session(model);
+    let mut found = Vec::new();
+    let nll = session.score(&golden.prompt_ids).unwrap();
+    let nll_off = largest_off(&golden.prompt_nll, &nll);
+    found.extend((nll_off > TOLERANCE).then(|| format!("{}: nll is off by {nll_off}", golden.name)));
+    session.clear();
+    session.sync(&golden.prompt_ids).unwrap();
+    let (mut largest, greedy) = (0f32, &golden.greedy[..golden.greedy.len().min(steps)]);
+    for (i, step) in greedy.iter().enumerate() {
+        found.extend(step_off(step, session.logits()).map(|off| format!("{}, token {i}: {off}", golden.name)));
+        largest = largest.max(top_off(step, session.logits()));
+        session.step(step.id).unwrap();
+    }
+    eprintln!("  {}: |Δ nll| {nll_off:.1e}, |Δ logprob| {largest:.1e} over {} steps", golden.name, greedy.len());
+    found
+}
+
+fn step_off(step: &Step, logits: &[f32]) -> Option<String> {
+    let off = top_off(step, logits);
+    let best = argmax(logits);
+    (off > TOLERANCE || best != Some(step.id))
+        .then(|| format!("log-probabilities off by {off}, {best:?} leads, not {}", step.id))
+}
+
+fn check(file: &str, golden: &str, runtime: &Runtime, extent: Extent) {
+    let (Some(golden), Some(model)) = (shared(golden), open(file, runtime, true)) else { return };
+    let start = Instant::now();
+    let prompts: Vec<Real> = load(&golden);
+    let found = prompts.iter().take(extent.prompts).flat_map(|prompt| problems(&model, prompt, extent.steps));
+    let found: Vec<String> = found.collect();
+    eprintln!("{file} on {}: {:.1} s", runtime.info().name, start.elapsed().as_secs_f64());
+    assert!(found.is_empty(), "{file} on {}: {found:#?}", runtime.info().name);
+}
+
+/// The whole way, as a user goes it: text in, greedy text out.
+fn check_text(file: &str, golden: &str, runtime: &Runtime) {
+    let (Some(golden), Some(model)) = (shared(golden), open(file, runtime, true)) else { return };
+    for prompt in load::<Vec<Real>>(&golden) {
+        let ids = model.tokenize(&prompt.text, true, false).unwrap();
+        assert_eq!(ids, prompt.prompt_ids, "{}", prompt.name);
+        let (ids, text) = generate(&mut session(&model), &ids, prompt.greedy.len());
+        assert_eq!(ids, prompt.greedy.iter().map(|step| step.id).collect::<Vec<_>>(), "{}", prompt.name);
+        assert_eq!(text.trim_start(), model.detokenize(&ids, false).unwrap().trim_start(), "{}", prompt.name);
+    }
+}
+
+fn generate(session: &mut Session, prompt: &[u32], n: usize) -> (Vec<u32>, String) {
+    let sampler = SamplerOptions::greedy();
+    let options = GenerateOptions { max_tokens: Some(n), sampler, ignore_eog: true, ..Default::default() };
+    let (mut generation, _) = session.generate(prompt, &options).unwrap();
+    let (mut ids, mut text) = (Vec::new(), String::new());
+    while let Some(piece) = generation.next().unwrap() {
+        ids.extend(piece.token.map(|token| token.id));
+        text.push_str(&piece.text);
+    }
+    (ids, text)
+}
+
+#[test]
+fn smollm2_on_the_reference() {
+    check(SMOLLM2, "golden/smollm2.json", &devices::cpu(Level::Reference, None), SOME);
+}
+
+#[test]
+fn gemma3_on_the_reference() {
+    check(GEMMA3, "golden/gemma3.json", &devices::cpu(Level::Reference, None), SOME);
+}
+
+#[test]
+fn smollm2_on_every_simd_level() {
+    for level in devices::levels().filter(|&level| level != Level::Reference) {
+        check(SMOLLM2, "golden/smollm2.json", &devices::cpu(level, None), ALL);
+    }
+}
+
+#[test]
+fn gemma3_on_every_simd_level() {
+    for level in devices::levels().filter(|&level| level != Level::Reference) {
+        check(GEMMA3, "golden/gemma3.json", &devices::cpu(level, None), ALL);
+    }
+}
+
+#[test]
+fn smollm2_on_a_software_gpu() {
+    if let Some(gpu) = devices::gpu(false) {
+        check(SMOLLM2, "golden/smollm2.json", &Runtime::from_device(gpu), ALL);
+    }
+}
+
+#[test]
+fn gemma3_on_a_software_gpu() {
+    if let Some(gpu) = devices::gpu(false) {
+        check(GEMMA3, "golden/gemma3.json", &Runtime::from_device(gpu), ALL);
+    }
+}
+
+#[test]
+fn text_in_text_out() {
+    let runtime = devices::cpu(Level::best(), None);
+    check_text(SMOLLM2, "golden/smollm2.json", &runtime);
+    check_text(GEMMA3, "golden/gemma3.json", &runtime);
+}
+
+/// By hand (`--ignored`): the tests do not fetch this model of 1.1 GB.
+#[test]
+#[ignore = "large model, run by hand"]
+fn qwen2() {
+    check(QWEN2, "golden/qwen.json", &devices::cpu(Level::best(), None), ALL);
+    if let Some(gpu) = devices::gpu(false) {
+        check(QWEN2, "golden/qwen.json", &Runtime::from_device(gpu), SOME);
+    }
+}
+
+/// A perturbed answer fails each comparison.
+#[test]
+fn the_comparisons_can_fail() {
+    let norm = gabion::sample::log_sum_exp(&[1.0, 3.0, 2.0]) as f32;
+    let step = Step { id: 1, top: vec![(1, 3.0 - norm), (2, 2.0 - norm)] };
+    assert_eq!(step_off(&step, &[1.0, 3.0, 2.0]), None);
+    assert_eq!(step_off(&step, &[2.0, 4.0, 3.0]), None, "a shift changes no probability");
+    for wrong in [[1.0, 3.0, 2.01], [1.0, 3.02, 2.0], [1.0, f32::NAN, 2.0], [3.5, 3.0, 2.0]] {
+        assert!(step_off(&step, &wrong).is_some(), "{wrong:?}");
+    }
+    assert!(largest_off(&[1.0, 2.0], &[1.0, 2.0021]) > TOLERANCE);
+    assert!(largest_off(&[1.0, 2.0], &[1.0]) > TOLERANCE);
+    assert!(largest_off(&[1.0], &[f32::NAN]) > TOLERANCE);
+}

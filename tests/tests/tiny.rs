@@ -1,0 +1,186 @@
+//! Tiny random models against the logits that Hugging Face transformers computes from the same weights, in exact mode on
+//! every device. What this version cannot run must say so by name.
+
+use std::path::{Path, PathBuf};
+
+use gabion::quant::TensorType;
+use gabion::{Error, GenerateOptions, KvType, Model, ModelOptions, Runtime, SamplerOptions, SessionOptions};
+use gabion_tests::golden::{self, Tiny, TinyPrompt, certain, nmse, position};
+use gabion_tests::{devices, shared};
+
+/// Of the last logits. The golden files hold 6 digits; the CPU and lavapipe come within 1e-10, other GPUs need not.
+const NMSE: f64 = 1e-8;
+/// Of ln Σ exp, and the least lead of a token that is asked for.
+const TOLERANCE: f32 = 1e-3;
+
+/// Files that this version must run. Others may fail, as unsupported; those that load are compared all the same.
+const MUST_RUN: &[&str] = &[
+    "gemma3",
+    "gemma3-q4_0",
+    "llama",
+    "llama-96-q5_0",
+    "llama-bf16",
+    "llama-bias",
+    "llama-f16",
+    "llama-linear",
+    "llama-q4_0",
+    "llama-q4_1",
+    "llama-q4_k",
+    "llama-q5_0",
+    "llama-q5_1",
+    "llama-q5_k",
+    "llama-q6_k",
+    "llama-q8_0",
+    "llama3-rope",
+    "qwen2",
+    "qwen2-q4_k_m",
+    "qwen2-yarn",
+];
+
+/// Every tiny model, with its name.
+fn files() -> Vec<(String, PathBuf)> {
+    let Some(folder) = shared("tiny") else { return Vec::new() };
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let ggufs = paths.filter(|path| path.extension().is_some_and(|e| e == "gguf"));
+    let mut files: Vec<_> =
+        ggufs.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path)).collect();
+    files.sort();
+    files
+}
+
+fn open(path: &Path, runtime: &Runtime) -> Result<Model, Error> {
+    Model::open(path, runtime, &ModelOptions { exact: true }, &mut |_| true)
+}
+
+/// All that is wrong with a model's answers to one prompt.
+fn problems(model: &Model, prompt: &TinyPrompt) -> Vec<String> {
+    let mut session = model.session(&SessionOptions { kv: Some(KvType::F32), ..Default::default() }).unwrap();
+    let mut found = Vec::new();
+    session.sync(&prompt.ids).unwrap();
+    found.extend(logits_off("at once", prompt, session.logits()));
+    session.clear();
+    for (i, &id) in prompt.ids.iter().enumerate() {
+        session.step(id).unwrap();
+        found.extend(position(prompt, i, session.logits(), TOLERANCE));
+    }
+    found.extend(logits_off("token by token", prompt, session.logits()));
+    let wanted = &prompt.greedy[..certain(&prompt.greedy_margin, TOLERANCE)];
+    let greedy = greedy(&mut session, prompt, wanted.len());
+    found.extend((greedy != wanted).then(|| format!("greedy tokens are {greedy:?}, not {wanted:?}")));
+    found
+}
+
+fn logits_off(how: &str, prompt: &TinyPrompt, logits: &[f32]) -> Option<String> {
+    let off = nmse(&prompt.last_logits, logits);
+    (off > NMSE).then(|| format!("logits of {} tokens {how}: NMSE {off:.1e}", prompt.ids.len()))
+}
+
+fn greedy(session: &mut gabion::Session, prompt: &TinyPrompt, n: usize) -> Vec<u32> {
+    let sampler = SamplerOptions::greedy();
+    let options = GenerateOptions { max_tokens: Some(n), sampler, ignore_eog: true, ..Default::default() };
+    let (mut generation, _) = session.generate(&prompt.ids, &options).unwrap();
+    let mut ids = Vec::new();
+    while let Some(piece) = generation.next().unwrap() {
+        ids.extend(piece.token.map(|token| token.id));
+    }
+    ids
+}
+
+fn prompts(path: &Path) -> Vec<TinyPrompt> {
+    let golden: Tiny = golden::load(&path.with_extension("json"));
+    assert_eq!(golden.kind, "decoder", "{}", path.display());
+    golden.prompts.into_iter().map(|prompt| serde_json::from_value(prompt).unwrap()).collect()
+}
+
+/// Whether an error says what exactly is not supported.
+fn names_what_is_missing(error: &Error, path: &Path) -> bool {
+    let golden: Tiny = golden::load(&path.with_extension("json"));
+    let text = error.to_string();
+    let arch = text.contains(&format!("'{}'", golden.arch)) || text.contains(&format!("{}.", golden.arch));
+    let types = (0..64).filter_map(TensorType::from_id).map(|ty| format!("is {},", ty.name()));
+    let tensor = text.contains("tensor '") && types.into_iter().any(|ty| text.contains(&ty));
+    matches!(error, Error::Unsupported(_)) && (arch || tensor)
+}
+
+fn check(device: &str, runtime: &Runtime) {
+    let (mut wrong, mut ran, mut refused) = (Vec::new(), 0, 0);
+    for (name, path) in files() {
+        match open(&path, runtime) {
+            Ok(model) => {
+                ran += 1;
+                let found = prompts(&path).into_iter().flat_map(|prompt| problems(&model, &prompt));
+                wrong.extend(found.map(|problem| format!("{name}: {problem}")));
+            }
+            Err(error) => {
+                refused += 1;
+                let fine = !MUST_RUN.contains(&name.as_str()) && names_what_is_missing(&error, &path);
+                wrong.extend((!fine).then(|| format!("{name}: {error}")));
+            }
+        }
+    }
+    eprintln!("{device}: {ran} tiny models compared, {refused} refused as unsupported");
+    assert!(wrong.is_empty(), "{device}: {wrong:#?}");
+}
+
+#[test]
+fn on_every_cpu_level() {
+    for level in devices::levels() {
+        check(level.name(), &devices::cpu(level, Some(2)));
+    }
+}
+
+#[test]
+fn on_a_software_gpu() {
+    if let Some(gpu) = devices::gpu(false) {
+        check("GPU", &Runtime::from_device(gpu));
+    }
+}
+
+#[test]
+fn on_a_software_gpu_at_default_limits() {
+    if let Some(gpu) = devices::gpu(true) {
+        check("GPU at default limits", &Runtime::from_device(gpu));
+    }
+}
+
+/// A perturbed answer fails each comparison.
+#[test]
+fn the_comparisons_can_fail() {
+    let prompt = TinyPrompt {
+        ids: vec![1],
+        last_logits: vec![1.0, 2.0, -1.0],
+        argmax: vec![1],
+        argmax_margin: vec![1.0],
+        logsumexp: vec![gabion::sample::log_sum_exp(&[1.0, 2.0, -1.0])],
+        greedy: vec![1, 2],
+        greedy_margin: vec![1.0, 1e-4],
+    };
+    let wrong =
+        |logits: &[f32]| (logits_off("", &prompt, logits).is_some(), position(&prompt, 0, logits, TOLERANCE).is_some());
+    assert_eq!(wrong(&[1.0, 2.0, -1.0]), (false, false));
+    assert_eq!(wrong(&[1.0, 2.0, -0.99]), (true, false));
+    assert_eq!(wrong(&[1.0, 2.01, -1.0]), (true, true));
+    assert_eq!(wrong(&[2.0, 1.0, -1.0]), (true, true));
+    assert_eq!(wrong(&[1.0, f32::NAN, -1.0]), (true, true));
+    assert_eq!(wrong(&[f32::NAN; 3]), (true, true));
+    assert!(logits_off("", &prompt, &[1.0, 2.0]).is_some());
+    assert_eq!(certain(&prompt.greedy_margin, TOLERANCE), 1);
+}
+
+/// A single wrong weight moves the answers beyond the tolerances: they are tight enough to see it.
+#[test]
+fn a_wrong_weight_fails() {
+    let Some(path) = shared("tiny/llama.gguf") else { return };
+    let runtime = devices::cpu(gabion::device::cpu::Level::Reference, Some(1));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let good = open(&path, &runtime).unwrap();
+    let norm = good.header().tensor("blk.1.attn_norm.weight").unwrap();
+    let at = norm.offset as usize;
+    let value = f32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    bytes[at..at + 4].copy_from_slice(&(value * 1.2).to_le_bytes());
+    let (files, options) = (vec![gabion::gguf::BytesSource::new(bytes)], ModelOptions { exact: true });
+    let bad = pollster::block_on(Model::load(files, &runtime, &options, &mut |_| true)).unwrap();
+    let prompt = &prompts(&path)[2];
+    assert!(problems(&good, prompt).is_empty());
+    assert!(problems(&bad, prompt).len() >= 3, "{:#?}", problems(&bad, prompt));
+}
