@@ -20,7 +20,7 @@ pub fn levels() -> impl DoubleEndedIterator<Item = Level> {
 /// WebGPU's default limits. `None`, with a message, where there is none; `GABION_REQUIRE_GPU=1` makes that a failure.
 pub fn gpu(default_limits: bool) -> Option<Arc<Gpu>> {
     let name = std::env::var("GABION_ADAPTER").unwrap_or_else(|_| "llvmpipe".into());
-    let options = GpuOptions { name_filter: Some(name), allow_software: true, default_limits };
+    let options = GpuOptions { name_filter: Some(name), allow_software: true, default_limits, ..Default::default() };
     match pollster::block_on(Gpu::with_options(&options)) {
         Ok(gpu) => Some(gpu),
         Err(error) if std::env::var("GABION_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{error}"),
