@@ -29,3 +29,8 @@ pub use text::{ChatOptions, Message};
 
 /// gabion's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The README's Rust example must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -47,7 +47,7 @@ impl Chat {
             return Err(Failure::Other(advice.into()));
         }
         let session = model.session(&args.context.options(global))?;
-        let system = args.system_prompt.clone().map(|content| Message { role: "system".into(), content });
+        let system = args.system_prompt.clone().map(|content| Message::new("system", content));
         Ok(Self { model, session, options: args.sampling.options(), system, messages: Vec::new() })
     }
 
@@ -66,7 +66,7 @@ impl Chat {
             "/regen" => self.regenerate()?,
             line if line.starts_with('/') => output::note(&format!("no command '{line}'; /help lists them")),
             line => {
-                self.messages.push(message("user", line));
+                self.messages.push(Message::new("user", line));
                 self.reply()?;
             }
         }
@@ -94,7 +94,7 @@ impl Chat {
             Ok(reply) => {
                 output::text(if reply.text.ends_with('\n') { "" } else { "\n" })?;
                 output::note(&reply.rates());
-                self.messages.push(message("assistant", &reply.text));
+                self.messages.push(Message::new("assistant", &reply.text));
                 if reply.stop == "context" {
                     output::note("the context is full: /clear starts anew, -c N gives more room");
                 }
@@ -116,10 +116,6 @@ impl Chat {
         self.options.sampler.seed = self.options.sampler.seed.wrapping_add(1);
         generate(&mut self.session, &tokens, &self.options, output::generated)
     }
-}
-
-fn message(role: &str, content: &str) -> Message {
-    Message { role: role.into(), content: content.into() }
 }
 
 /// Lines from an editor on a terminal, or as they come from a pipe.

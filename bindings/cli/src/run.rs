@@ -33,9 +33,8 @@ fn prompt(model: &Model, args: &RunArgs, text: String) -> Result<Vec<u32>, Failu
     if !args.chat && args.system_prompt.is_none() {
         return input_tokens(model, args.ids.as_ref(), &text, &args.parsing);
     }
-    let system = args.system_prompt.clone().map(|content| Message { role: "system".into(), content });
-    let user = Message { role: "user".into(), content: text };
-    let messages: Vec<Message> = system.into_iter().chain([user]).collect();
+    let system = args.system_prompt.clone().map(|content| Message::new("system", content));
+    let messages: Vec<Message> = system.into_iter().chain([Message::new("user", text)]).collect();
     Ok(model.chat_tokens(&messages, &ChatOptions::default())?)
 }
 
