@@ -28,6 +28,9 @@ pub struct Built {
     pub kv: KvType,
     /// The logits of all batches, one after another.
     pub expected: Vec<f64>,
+    /// What errors are measured by: the magnitude of `expected`, or of a sum of as large terms with random signs, if that
+    /// is larger: a few sums may happen to cancel.
+    pub scale: f64,
 }
 
 /// Makes `case`.
@@ -128,7 +131,8 @@ impl Builder {
         };
         assert_eq!(expected.len(), batches.iter().map(Vec::len).sum::<usize>() * plan.n_vocab);
         let n_ctx = batches.iter().map(Vec::len).sum();
-        Built { plan, data: self.data, batches, first_pos: 0, n_ctx, kv: KvType::F32, expected }
+        let scale = reference::rms(&expected);
+        Built { plan, data: self.data, batches, first_pos: 0, n_ctx, kv: KvType::F32, expected, scale }
     }
 
     /// The buffer to add to (the output, or another) holding random rows, and these rows.
@@ -206,7 +210,9 @@ impl Builder {
         let x = input.0;
         let f = |x: &[f64]| reference::mat_vec(&matrix, x).iter().zip(&biases).map(|(y, b)| y + b).collect();
         let op = |add, out| Op::MatMul { linears: linears.clone(), x, add, out };
-        self.with_residual(n, input, (width, add), f, op)
+        let sum = reference::rms(&matrix) * reference::rms(&input.1.concat()) * (cols as f64).sqrt();
+        let built = self.with_residual(n, input, (width, add), f, op);
+        Built { scale: built.scale.max(sum), ..built }
     }
 
     fn glu(mut self, cols: usize, act: Act, n: usize) -> Built {

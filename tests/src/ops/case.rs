@@ -8,7 +8,8 @@ use gabion::quant::{self, TensorType};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-/// How far an answer may be off: an element by abs * rms(expected) + rel * |expected|, the whole by NMSE.
+/// How far an answer may be off: an element by abs * `Built::scale` + rel * |expected|, the
+/// whole by mean squares.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]

@@ -26,7 +26,7 @@ pub use case::{Case, Tolerance, cases, parse};
 pub struct Report {
     /// Largest error in units of what the tolerance allows; above 1 fails.
     pub worst: f64,
-    /// Sum of squared errors over sum of squares.
+    /// Mean squared error in units of `Built::scale` squared.
     pub nmse: f64,
     /// Index of the worst element.
     pub at: usize,
@@ -34,21 +34,19 @@ pub struct Report {
     pub passed: bool,
 }
 
-/// Compares element by element (abs * rms + rel * |expected|) and as a whole (NMSE). NaN and a wrong length fail.
-pub fn compare(got: &[f32], expected: &[f64], tolerance: &Tolerance) -> Report {
-    let power: f64 = expected.iter().map(|x| x * x).sum();
-    let rms = (power / expected.len() as f64).sqrt();
-    let (mut worst, mut at, mut error_power) = (0.0, 0, 0.0);
-    for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+/// Compares element by element (abs * scale + rel * |expected|) and as a whole. NaN and a wrong length fail.
+pub fn compare(got: &[f32], built: &Built, tolerance: &Tolerance) -> Report {
+    let (mut worst, mut at, mut squares) = (0.0, 0, 0.0);
+    for (i, (&got, &expected)) in got.iter().zip(&built.expected).enumerate() {
         let error = (f64::from(got) - expected).abs();
-        let share = error / (tolerance.abs * rms + tolerance.rel * expected.abs());
-        error_power += error * error;
+        let share = error / (tolerance.abs * built.scale + tolerance.rel * expected.abs());
+        squares += error * error;
         if share.is_nan() || share > worst {
             (worst, at) = (if share.is_nan() { f64::INFINITY } else { share }, i);
         }
     }
-    let nmse = error_power / power;
-    let passed = got.len() == expected.len() && worst <= 1.0 && nmse <= tolerance.nmse;
+    let nmse = squares / (built.scale * built.scale * built.expected.len() as f64);
+    let passed = got.len() == built.expected.len() && worst <= 1.0 && nmse <= tolerance.nmse;
     Report { worst, nmse, at, passed }
 }
 
@@ -80,7 +78,7 @@ pub async fn run_case_async(device: Arc<dyn Device>, case: &Case, precision: Pre
         Precision::Fast => &case.fast,
         Precision::Exact => &case.exact,
     };
-    Ok(compare(&got, &built.expected, tolerance))
+    Ok(compare(&got, &built, tolerance))
 }
 
 /// Runs a built case; the logits of all its batches, one after another.

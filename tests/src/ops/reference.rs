@@ -2,6 +2,11 @@
 
 use super::case::{Act, Layer, Style};
 
+/// Root of the mean square.
+pub(super) fn rms(x: &[f64]) -> f64 {
+    (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64).sqrt()
+}
+
 pub(super) fn rms_norm(x: &[f64], weight: &[f64], eps: f64) -> Vec<f64> {
     let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
     x.iter().zip(weight).map(|(x, w)| x / (mean + eps).sqrt() * w).collect()

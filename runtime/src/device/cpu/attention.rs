@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::cache::{Cache, Element, Ring};
+use super::cache::{Cache, Element, KEYS, Ring};
 use super::kernels::Scratch;
 use super::memory::Parts;
 use crate::graph::AttentionPlan;
@@ -78,17 +78,17 @@ fn attend<E: Element>(
     scores: &mut [f32],
     out: &mut [f32],
 ) {
-    let (keys, values) = (ring.head_keys(kv_head), ring.head_values(kv_head));
-    let place = |pos: usize| pos % ring.capacity * ring.head_dim;
     let scores = &mut scores[..positions.len()];
     for (score, pos) in scores.iter_mut().zip(positions.clone()) {
-        let key = &keys[place(pos)..][..q.len()];
+        let keys = ring.key_block(kv_head, pos / KEYS * KEYS);
+        let key = keys.iter().skip(pos % KEYS).step_by(KEYS);
         *score = scale * q.iter().zip(key).map(|(q, k)| q * k.to_f32()).sum::<f32>();
     }
     softmax(scores);
+    let values = ring.head_values(kv_head);
     out.fill(0.0);
     for (score, pos) in scores.iter().zip(positions) {
-        let value = &values[place(pos)..][..out.len()];
+        let value = &values[pos % ring.capacity * ring.value_width..][..out.len()];
         out.iter_mut().zip(value).for_each(|(out, v)| *out += score * v.to_f32());
     }
 }

@@ -3,14 +3,22 @@
 use half::f16;
 
 use super::memory::{Parts, zeroed};
+use super::simd::Simd;
 use crate::device::{KvType, StateOptions, kv_capacity};
 use crate::error::Result;
 use crate::graph::AttentionPlan;
+
+/// Keys of so many positions lie side by side, so that a vector holds one dimension of as many positions.
+pub(super) const KEYS: usize = 16;
+/// Values are padded to a multiple of so many dimensions.
+const DIMS: usize = 16;
 
 /// An element type of the cache.
 pub(super) trait Element: Copy + Send + Sync + bytemuck::Zeroable {
     fn to_f32(self) -> f32;
     fn from_f32(x: f32) -> Self;
+    /// The first `S::LANES` elements.
+    fn load<S: Simd>(s: S, x: &[Self]) -> S::F;
 }
 
 impl Element for f32 {
@@ -19,6 +27,10 @@ impl Element for f32 {
     }
     fn from_f32(x: f32) -> Self {
         x
+    }
+    #[inline(always)]
+    fn load<S: Simd>(s: S, x: &[f32]) -> S::F {
+        s.load(x)
     }
 }
 
@@ -29,39 +41,56 @@ impl Element for f16 {
     fn from_f32(x: f32) -> Self {
         f16::from_f32(x)
     }
+    #[inline(always)]
+    fn load<S: Simd>(s: S, x: &[f16]) -> S::F {
+        s.load_half(x)
+    }
 }
 
-/// Keys and values, each [kv_heads][capacity][head_dim], position p at p % capacity.
+/// Keys [kv_heads][capacity / KEYS][head_dim][KEYS] and values [kv_heads][capacity][value_width]; position p lies in slot
+/// p % capacity.
 pub(super) struct Ring<E> {
-    pub(super) keys: Vec<E>,
-    pub(super) values: Vec<E>,
+    keys: Vec<E>,
+    values: Vec<E>,
+    /// A multiple of `KEYS`.
     pub(super) capacity: usize,
     pub(super) head_dim: usize,
+    /// `head_dim` and padding, which is zero.
+    pub(super) value_width: usize,
 }
 
 impl<E: Element> Ring<E> {
     fn new(plan: &AttentionPlan, options: &StateOptions) -> Result<Self> {
-        let capacity = kv_capacity(plan.window, options);
-        let dims = [plan.kv_heads, capacity, plan.head_dim];
-        let (keys, values) = (zeroed("the KV cache", &dims)?, zeroed("the KV cache", &dims)?);
-        Ok(Self { keys, values, capacity, head_dim: plan.head_dim })
+        let capacity = kv_capacity(plan.window, options).div_ceil(KEYS).saturating_mul(KEYS);
+        let value_width = plan.head_dim.next_multiple_of(DIMS);
+        let keys = zeroed("the KV cache", &[plan.kv_heads, capacity, plan.head_dim])?;
+        let values = zeroed("the KV cache", &[plan.kv_heads, capacity, value_width])?;
+        Ok(Self { keys, values, capacity, head_dim: plan.head_dim, value_width })
     }
 
-    /// The keys of one head, [capacity][head_dim].
-    pub(super) fn head_keys(&self, kv_head: usize) -> &[E] {
-        let len = self.capacity * self.head_dim;
-        &self.keys[kv_head * len..][..len]
+    /// The keys of `KEYS` positions from `pos` (a multiple of it) on, [head_dim][KEYS].
+    #[inline(always)]
+    pub(super) fn key_block(&self, kv_head: usize, pos: usize) -> &[E] {
+        let slot = pos % self.capacity;
+        &self.keys[(kv_head * self.capacity + slot) * self.head_dim..][..KEYS * self.head_dim]
     }
 
-    /// The values of one head, [capacity][head_dim].
+    /// The values of one head, [capacity][value_width].
+    #[inline(always)]
     pub(super) fn head_values(&self, kv_head: usize) -> &[E] {
-        let len = self.capacity * self.head_dim;
+        let len = self.capacity * self.value_width;
         &self.values[kv_head * len..][..len]
     }
 
     fn writer(&mut self) -> Writer<'_, E> {
-        let (capacity, head_dim) = (self.capacity, self.head_dim);
-        Writer { keys: Parts::new(&mut self.keys), values: Parts::new(&mut self.values), capacity, head_dim }
+        let (capacity, head_dim, value_width) = (self.capacity, self.head_dim, self.value_width);
+        Writer {
+            keys: Parts::new(&mut self.keys),
+            values: Parts::new(&mut self.values),
+            capacity,
+            head_dim,
+            value_width,
+        }
     }
 }
 
@@ -71,17 +100,23 @@ pub(super) struct Writer<'a, E> {
     values: Parts<'a, E>,
     capacity: usize,
     head_dim: usize,
+    value_width: usize,
 }
 
 impl<E: Element> Writer<'_, E> {
     /// # Safety
     /// No two threads may store the same head and position modulo the capacity at once.
     unsafe fn store(&self, kv_head: usize, pos: usize, key: &[f32], value: &[f32]) {
-        let at = (kv_head * self.capacity + pos % self.capacity) * self.head_dim;
-        // SAFETY: the caller's promise keeps parts apart.
-        let (keys, values) = unsafe { (self.keys.part(at, self.head_dim), self.values.part(at, self.head_dim)) };
-        keys.iter_mut().zip(key).for_each(|(to, &x)| *to = E::from_f32(x));
-        values.iter_mut().zip(value).for_each(|(to, &x)| *to = E::from_f32(x));
+        let slot = pos % self.capacity;
+        let block = (kv_head * self.capacity + slot / KEYS * KEYS) * self.head_dim + slot % KEYS;
+        let row = (kv_head * self.capacity + slot) * self.value_width;
+        for i in 0..self.head_dim {
+            // SAFETY: the caller's promise keeps threads apart.
+            unsafe {
+                self.keys.set(block + i * KEYS, E::from_f32(key[i]));
+                self.values.set(row + i, E::from_f32(value[i]));
+            }
+        }
     }
 }
 
@@ -115,8 +150,8 @@ impl Cache {
     /// Bytes it holds.
     pub(super) fn bytes(&self) -> u64 {
         match self {
-            Cache::F16(ring) => 4 * ring.keys.len() as u64,
-            Cache::F32(ring) => 8 * ring.keys.len() as u64,
+            Cache::F16(ring) => (size_of_val(&ring.keys[..]) + size_of_val(&ring.values[..])) as u64,
+            Cache::F32(ring) => (size_of_val(&ring.keys[..]) + size_of_val(&ring.values[..])) as u64,
         }
     }
 }

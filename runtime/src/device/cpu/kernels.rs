@@ -3,7 +3,8 @@
 use super::attention::{self, AttentionKernel};
 use super::level::Level;
 use super::mat_mul::{self, MatMulKernel};
-use super::memory::zeroed;
+use super::memory::{Line, zeroed};
+use super::simd::{self, Acts, ActsWriter};
 use super::{glu, rms_norm, softcap};
 use crate::device::{Precision, StateOptions, kv_capacity};
 use crate::error::Result;
@@ -18,38 +19,78 @@ pub(super) struct Kernels {
     pub(super) glu: fn(&[f32], Activation, &mut [f32]),
     /// (x, cap)
     pub(super) softcap: fn(&mut [f32], f32),
+    /// (acts, row of the batch, x)
+    pub(super) quantize: fn(&ActsWriter<'_>, usize, &[f32]),
     pub(super) attention: AttentionKernel,
-    /// The kernel for a type of matrix.
-    pub(super) mat_mul: fn(TensorType, Precision) -> MatMulKernel,
+    /// The kernel for a type of matrix, if it can be computed with.
+    pub(super) mat_mul: fn(TensorType, Precision) -> Option<MatrixKernel>,
+}
+
+/// How to multiply with one type of matrix.
+#[derive(Clone, Copy)]
+pub(super) struct MatrixKernel {
+    pub(super) run: MatMulKernel,
+    /// Whether it reads `MatMul::acts` instead of `MatMul::x`.
+    pub(super) quantized: bool,
 }
 
 /// A thread's working memory, allocated once per state.
 pub(super) struct Scratch {
     /// One decoded row of any matrix.
     pub(super) row: Vec<f32>,
+    /// Unpacked rows of a matrix, side by side, with their scales and mins.
+    pub(super) panel: Vec<Line>,
+    pub(super) scale: Vec<f32>,
+    pub(super) min: Vec<f32>,
     /// One score per cached position.
     pub(super) scores: Vec<f32>,
+    /// Unfinished outputs of some heads.
+    pub(super) heads: Vec<f32>,
 }
 
 impl Scratch {
     pub(super) fn new(plan: &Plan, options: &StateOptions) -> Result<Self> {
-        let cols = plan.weights.iter().map(|w| w.cols).max().unwrap_or(0);
+        let cols = plan.weights.iter().filter(|w| w.matrix).map(|w| w.cols).max().unwrap_or(0);
         let capacity = plan.layers.iter().map(|l| kv_capacity(l.window, options)).max().unwrap_or(0);
-        Ok(Self { row: zeroed("a matrix row", &[cols])?, scores: zeroed("attention scores", &[capacity])? })
+        let head = plan.layers.iter().map(|l| l.head_dim.next_multiple_of(16)).max().unwrap_or(0);
+        Ok(Self {
+            row: zeroed("a matrix row", &[cols])?,
+            panel: zeroed("matrix rows", &[cols])?,
+            scale: zeroed("matrix scales", &[cols.next_multiple_of(16)])?,
+            min: zeroed("matrix scales", &[cols.next_multiple_of(16)])?,
+            scores: zeroed("attention scores", &[capacity])?,
+            heads: zeroed("attention heads", &[simd::QUERIES, head])?,
+        })
     }
+}
+
+/// Room for a batch's 8-bit activations; none if no matrix wants them.
+pub(super) fn acts(plan: &Plan, rows: usize) -> Result<Acts> {
+    let cols = plan.weights.iter().filter(|w| w.matrix).map(|w| w.cols).max().unwrap_or(0);
+    Acts::new(rows, cols)
 }
 
 static REFERENCE: Kernels = Kernels {
     rms_norm: rms_norm::rms_norm,
     glu: glu::glu,
     softcap: softcap::softcap,
+    quantize: |_, _, _| (),
     attention: attention::attention,
-    mat_mul: |_, _| mat_mul::mat_mul,
+    mat_mul: |_, _| Some(MatrixKernel { run: mat_mul::mat_mul, quantized: false }),
 };
 
-/// The kernels of `level`.
+/// The kernels of `level`, which this machine must have (`Cpu::new` has seen to it).
 pub(super) fn kernels(level: Level) -> &'static Kernels {
+    assert!(level.is_available());
     match level {
-        Level::Reference => &REFERENCE,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => simd::table::<simd::x86::Avx2<{ simd::x86::MADD }>>(),
+        #[cfg(target_arch = "x86_64")]
+        Level::AvxVnni => simd::table::<simd::x86::Avx2<{ simd::x86::AVX_VNNI }>>(),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => simd::table::<simd::x86::Avx512<false>>(),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Vnni => simd::table::<simd::x86::Avx512<true>>(),
+        _ => &REFERENCE,
     }
 }

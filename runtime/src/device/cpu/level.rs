@@ -1,16 +1,24 @@
 //! Which instructions the CPU path uses.
 
-/// A set of kernels, from the plainest to the fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A set of kernels, from the plainest to the fastest of each architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Level {
     /// Scalar code, the oracle for everything else. Computes with f32 activations whatever the precision.
     Reference,
+    /// x86-64 with AVX2, FMA and F16C.
+    Avx2,
+    /// The same and AVX-VNNI.
+    AvxVnni,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    Avx512,
+    /// The same and AVX-512 VNNI.
+    Avx512Vnni,
 }
 
 impl Level {
-    /// Every level, plainest first.
-    pub const ALL: &[Level] = &[Level::Reference];
+    /// Every level of any machine, the faster of each architecture later.
+    pub const ALL: &[Level] = &[Level::Reference, Level::Avx2, Level::AvxVnni, Level::Avx512, Level::Avx512Vnni];
 
     /// The fastest level this machine has.
     pub fn best() -> Self {
@@ -19,15 +27,38 @@ impl Level {
 
     /// Whether this machine can run it.
     pub fn is_available(self) -> bool {
-        match self {
-            Level::Reference => true,
-        }
+        self == Level::Reference || has(self)
     }
 
     /// Its name, e.g. `AVX-512 VNNI`.
     pub fn name(self) -> &'static str {
         match self {
             Level::Reference => "reference",
+            Level::Avx2 => "AVX2",
+            Level::AvxVnni => "AVX-VNNI",
+            Level::Avx512 => "AVX-512",
+            Level::Avx512Vnni => "AVX-512 VNNI",
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has(level: Level) -> bool {
+    macro_rules! all {
+        ($($feature:tt),*) => { $(is_x86_feature_detected!($feature))&&* };
+    }
+    let avx2 = all!("avx2", "fma", "f16c");
+    let avx512 = avx2 && all!("avx512f", "avx512bw", "avx512dq", "avx512vl");
+    match level {
+        Level::Avx2 => avx2,
+        Level::AvxVnni => avx2 && all!("avxvnni"),
+        Level::Avx512 => avx512,
+        Level::Avx512Vnni => avx512 && all!("avx512vnni"),
+        _ => false,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has(_: Level) -> bool {
+    false
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::kernels::Scratch;
 use super::memory::Parts;
+use super::simd::Acts;
 use crate::quant::Format;
 
 /// One matrix applied to the rows of a batch: out[t] = W x[t] + bias (+ out[t]).
@@ -20,6 +21,8 @@ pub(super) struct MatMul<'a> {
     pub(super) bias: Option<&'a [f32]>,
     /// Input, [n][cols].
     pub(super) x: &'a [f32],
+    /// The same in 8 bits, for kernels that want it so.
+    pub(super) acts: &'a Acts,
     /// Rows of the batch.
     pub(super) n: usize,
     /// Output, [n][stride].
@@ -37,6 +40,7 @@ pub(super) type MatMulKernel = fn(&MatMul<'_>, Range<usize>, &mut Scratch);
 
 impl<'a> MatMul<'a> {
     /// Encoded row `r` of the matrix.
+    #[inline(always)]
     pub(super) fn row(&self, r: usize) -> &'a [u8] {
         &self.weight[r * self.row_bytes..][..self.row_bytes]
     }

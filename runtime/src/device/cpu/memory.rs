@@ -2,9 +2,14 @@
 
 use std::marker::PhantomData;
 
-use bytemuck::Zeroable;
+use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
+
+/// A cache line: makes a buffer's start aligned for any vector load.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Line([u8; 64]);
 
 /// A vector of `dims` product zeros. The system gives zeroed pages as they are first written, so a long context costs
 /// nothing until it is used.
@@ -36,7 +41,7 @@ unsafe impl<T: Send> Sync for Parts<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for Parts<'_, T> {}
 
-impl<'a, T> Parts<'a, T> {
+impl<'a, T: Copy> Parts<'a, T> {
     pub(super) fn new(slice: &'a mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), len: slice.len(), life: PhantomData }
     }
@@ -50,6 +55,17 @@ impl<'a, T> Parts<'a, T> {
         assert!(at <= self.len && len <= self.len - at);
         // SAFETY: in bounds, and unique by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
+    }
+
+    /// Writes element `at`.
+    ///
+    /// # Safety
+    /// Nobody else may use the element meanwhile.
+    #[inline(always)]
+    pub(super) unsafe fn set(&self, at: usize, x: T) {
+        assert!(at < self.len);
+        // SAFETY: in bounds, and unshared by the caller's promise; the old element is a plain value.
+        unsafe { self.start.add(at).write(x) }
     }
 }
 

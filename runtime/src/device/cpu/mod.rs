@@ -15,6 +15,7 @@ mod memory;
 mod pool;
 mod rms_norm;
 mod rope_store;
+mod simd;
 mod softcap;
 mod state;
 mod weights;

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attention::Attention;
 use super::cache::Cache;
-use super::kernels::{Kernels, Scratch, kernels};
+use super::kernels::{Kernels, Scratch, acts, kernels};
 use super::mat_mul::MatMul;
 use super::memory::{Parts, zeroed};
+use super::simd::Acts;
 use super::weights::{CpuWeights, Matrix};
 use super::{embed, rms_norm, rope_store};
 use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateOptions};
@@ -45,6 +46,8 @@ pub(super) struct CpuState {
     slots: Vec<Vec<f32>>,
     caches: Vec<Cache>,
     angles: Vec<Angles>,
+    /// The input of a matrix product in 8 bits.
+    acts: Acts,
     scratch: Vec<Mutex<Scratch>>,
 }
 
@@ -66,6 +69,7 @@ impl CpuState {
             slots: slots.collect::<Result<_>>()?,
             caches: plan.layers.iter().map(|layer| Cache::new(layer, options)).collect::<Result<_>>()?,
             angles: angles.collect::<Result<_>>()?,
+            acts: acts(&plan, rows)?,
             scratch: scratch.collect::<Result<_>>()?,
             kernels: kernels(weights.cpu.level),
             options: *options,
@@ -150,6 +154,9 @@ impl CpuState {
             }
             Op::MatMul { linears, x, add, out } => {
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
+                if linears.iter().any(|linear| weights.matrix(linear.weight).kernel.quantized) {
+                    self.quantize(weights, rows, *x, *out);
+                }
                 self.mat_mul(weights, linears, rows, *x, *out, accumulate);
             }
             Op::RopeStore { qkv, layer } => self.rope_store(weights, *layer, rows, *qkv),
@@ -212,6 +219,20 @@ impl CpuState {
         }
     }
 
+    /// Fills `acts` from `x`.
+    fn quantize(&mut self, weights: &CpuWeights, rows: Rows, x: BufId, out: BufId) {
+        let (kernel, cols) = (self.kernels.quantize, weights.plan.width(x));
+        let mut acts = std::mem::take(&mut self.acts);
+        let (x, _) = self.io(&weights.plan, rows, x, out);
+        let writer = acts.writer(cols);
+        weights.cpu.pool.run(rows.n.div_ceil(ROWS_PER_ITEM), &|_, item| {
+            for t in item * ROWS_PER_ITEM..rows.n.min((item + 1) * ROWS_PER_ITEM) {
+                kernel(&writer, t, &x[t * cols..][..cols]);
+            }
+        });
+        self.acts = acts;
+    }
+
     fn mat_mul(
         &mut self,
         weights: &CpuWeights,
@@ -222,7 +243,7 @@ impl CpuState {
         accumulate: bool,
     ) {
         let stride = weights.plan.width(out);
-        let scratch = std::mem::take(&mut self.scratch);
+        let (scratch, acts) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.acts));
         let (x, out) = self.io(&weights.plan, rows, x, out);
         let out = Parts::new(out);
         let pool = &weights.cpu.pool;
@@ -241,6 +262,7 @@ impl CpuState {
                         cols: matrix.cols,
                         bias: linear.bias.map(|bias| weights.vector(bias)),
                         x,
+                        acts: &acts,
                         n: rows.n,
                         out,
                         stride,
@@ -248,13 +270,13 @@ impl CpuState {
                         accumulate,
                     };
                     let range = item * per_item..matrix.rows.min((item + 1) * per_item);
-                    return (matrix.kernel)(&m, range, &mut lock(&scratch[thread]));
+                    return (matrix.kernel.run)(&m, range, &mut lock(&scratch[thread]));
                 }
                 item -= own_items;
                 column += matrix.rows;
             }
         });
-        self.scratch = scratch;
+        (self.scratch, self.acts) = (scratch, acts);
     }
 
     fn rope_store(&mut self, weights: &CpuWeights, layer: usize, rows: Rows, qkv: BufId) {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::Cpu;
-use super::kernels::kernels;
-use super::mat_mul::MatMulKernel;
+use super::kernels::{MatrixKernel, kernels};
 use super::memory::zeroed;
 use super::state::CpuState;
 use crate::device::{Loader, LocalFuture, Precision, State, StateOptions, Weights};
@@ -22,7 +21,7 @@ enum Bytes {
 pub(super) struct Matrix {
     bytes: Bytes,
     pub(super) format: &'static dyn Format,
-    pub(super) kernel: MatMulKernel,
+    pub(super) kernel: MatrixKernel,
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) row_bytes: usize,
@@ -75,8 +74,9 @@ impl CpuLoader {
     }
 
     fn finished(&self, weight: &Weight, bytes: Bytes) -> Result<Tensor> {
-        let format = quant::format(weight.ty).ok_or_else(|| Error::Unsupported(weight.ty.name().into()))?;
-        let kernel = (kernels(self.cpu.level).mat_mul)(weight.ty, self.precision);
+        let unsupported = || Error::Unsupported(format!("tensor '{}' has type {}", weight.name, weight.ty.name()));
+        let format = quant::format(weight.ty).ok_or_else(unsupported)?;
+        let kernel = (kernels(self.cpu.level).mat_mul)(weight.ty, self.precision).ok_or_else(unsupported)?;
         let (rows, cols, row_bytes) = (weight.rows, weight.cols, weight.row_bytes());
         let matrix = Matrix { bytes, format, kernel, rows, cols, row_bytes };
         if weight.matrix {

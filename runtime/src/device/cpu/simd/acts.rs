@@ -1,0 +1,92 @@
+//! Activations in 8 bits: blocks of 32 with a scale, and their sums, which pay for the `min` and the bias of weights.
+
+use super::{Simd, enter};
+use crate::device::cpu::memory::{Parts, zeroed};
+use crate::error::Result;
+
+/// Blocks are padded to a multiple of this with zeros: kernels take the scales of so many at once.
+const STEP: usize = 8;
+/// 1.5 * 2^23: adding it leaves the nearest integer in the low bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// Quantized rows of a batch. x = scale * q.
+#[derive(Default)]
+pub(in crate::device::cpu) struct Acts {
+    /// Signed bytes, [rows][stride][32].
+    pub(super) q: Vec<[i32; 8]>,
+    /// [rows][stride]
+    pub(super) scale: Vec<f32>,
+    /// scale * sum of q: over each block, [rows][stride].
+    pub(super) sum32: Vec<f32>,
+    /// The same over each half block, [rows][stride][2].
+    pub(super) sum16: Vec<f32>,
+    /// Blocks per row.
+    pub(super) stride: usize,
+}
+
+/// Threads fill different rows.
+pub(in crate::device::cpu) struct ActsWriter<'a> {
+    q: Parts<'a, [i32; 8]>,
+    scale: Parts<'a, f32>,
+    sum32: Parts<'a, f32>,
+    sum16: Parts<'a, f32>,
+    stride: usize,
+}
+
+impl Acts {
+    /// Room for `rows` rows of up to `cols` elements.
+    pub(in crate::device::cpu) fn new(rows: usize, cols: usize) -> Result<Self> {
+        let stride = cols.div_ceil(32).next_multiple_of(STEP);
+        let floats = |per_block| zeroed("8-bit activations", &[rows, stride, per_block]);
+        let q = zeroed("8-bit activations", &[rows, stride])?;
+        Ok(Self { q, scale: floats(1)?, sum32: floats(1)?, sum16: floats(2)?, stride })
+    }
+
+    /// Makes ready for rows of `cols` elements.
+    pub(in crate::device::cpu) fn writer(&mut self, cols: usize) -> ActsWriter<'_> {
+        self.stride = cols.div_ceil(32).next_multiple_of(STEP);
+        ActsWriter {
+            q: Parts::new(&mut self.q),
+            scale: Parts::new(&mut self.scale),
+            sum32: Parts::new(&mut self.sum32),
+            sum16: Parts::new(&mut self.sum16),
+            stride: self.stride,
+        }
+    }
+}
+
+/// Quantizes row `t`; `x.len()` is a multiple of 32. Each row must be given by one thread.
+pub(super) fn quantize<S: Simd>(acts: &ActsWriter<'_>, t: usize, x: &[f32]) {
+    let (at, len) = (t * acts.stride, acts.stride);
+    // SAFETY: rows lie apart, and each is written by one thread.
+    let (q, scale, sum32, sum16) = unsafe {
+        (acts.q.part(at, len), acts.scale.part(at, len), acts.sum32.part(at, len), acts.sum16.part(2 * at, 2 * len))
+    };
+    enter::<S, _>(
+        #[inline(always)]
+        |_| {
+            let (blocks, _) = x.as_chunks::<32>();
+            for (b, x) in blocks.iter().enumerate() {
+                let (d, bytes) = block(x);
+                let sums = [0, 16].map(|half| bytes[half..half + 16].iter().map(|&b| i32::from(b)).sum::<i32>() as f32);
+                q[b] = bytemuck::cast(bytes);
+                scale[b] = d;
+                (sum16[2 * b], sum16[2 * b + 1]) = (d * sums[0], d * sums[1]);
+                sum32[b] = d * (sums[0] + sums[1]);
+            }
+            for b in blocks.len()..len {
+                (q[b], scale[b], sum32[b]) = ([0; 8], 0.0, 0.0);
+                (sum16[2 * b], sum16[2 * b + 1]) = (0.0, 0.0);
+            }
+        },
+    )
+}
+
+/// Scale and q of a block. The magnitude is taken as bits: so NaN is the largest, and spoils the block as it should.
+#[inline(always)]
+fn block(x: &[f32; 32]) -> (f32, [i8; 32]) {
+    let bits = x.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max);
+    let amax = f32::from_bits(bits);
+    let inverse = if amax > 0.0 { 127.0 / amax } else { 0.0 };
+    (amax / 127.0, x.map(|x| (x * inverse + ROUND).to_bits() as i8))
+}

@@ -1,0 +1,112 @@
+//! Matrices with f32 activations: types made of plain numbers always, the others where exactness is asked for. Rows are
+//! decoded into the scratch and multiplied as in `row_dot` (few rows of a batch) or `panel` (many).
+
+use std::ops::Range;
+
+use super::{Simd, enter};
+use crate::device::cpu::kernels::Scratch;
+use crate::device::cpu::mat_mul::MatMul;
+use crate::quant::layout::Decode;
+
+/// Batches of fewer rows are not worth unpacking for.
+const MIN_ROWS: usize = 4;
+
+pub(super) fn mat_mul<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+    if m.n >= MIN_ROWS { many::<S, D>(m, rows, scratch) } else { few::<S, D>(m, rows, scratch) }
+}
+
+fn few<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+    enter::<S, _>(
+        #[inline(always)]
+        |s| {
+            let w = &mut scratch.row[..m.cols];
+            for r in rows {
+                D::decode(
+                    m.row(r),
+                    #[inline(always)]
+                    |bits| s.half(bits),
+                    w,
+                );
+                for t in 0..m.n {
+                    m.put(t, r, &[dot(s, w, &m.x[t * m.cols..][..m.cols])]);
+                }
+            }
+        },
+    )
+}
+
+/// w . x in four chains of additions per lane.
+#[inline(always)]
+fn dot<S: Simd>(s: S, w: &[f32], x: &[f32]) -> f32 {
+    let step = 4 * S::LANES;
+    let (ws, xs) = (w.chunks_exact(step), x.chunks_exact(step));
+    let tail: f32 = ws.remainder().iter().zip(xs.remainder()).map(|(w, x)| w * x).sum();
+    let mut sums = [s.zero(); 4];
+    for (w, x) in ws.zip(xs) {
+        for i in 0..4 {
+            sums[i] = s.fma(s.load(&w[i * S::LANES..]), s.load(&x[i * S::LANES..]), sums[i]);
+        }
+    }
+    tail + s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+}
+
+fn many<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+    for first in rows.clone().step_by(S::LANES) {
+        let count = S::LANES.min(rows.end - first);
+        enter::<S, _>(
+            #[inline(always)]
+            |s| pack::<S, D>(s, m, first, count, scratch),
+        );
+        let mut t = 0;
+        while t < m.n {
+            t += match m.n - t {
+                8.. => tile::<S, 8>(m, t, first, count, scratch),
+                4.. => tile::<S, 4>(m, t, first, count, scratch),
+                _ => tile::<S, 1>(m, t, first, count, scratch),
+            };
+        }
+    }
+}
+
+/// Decodes `count` matrix rows into the panel [cols][LANES]. Missing rows repeat the last one.
+#[inline(always)]
+fn pack<S: Simd, D: Decode>(s: S, m: &MatMul<'_>, first: usize, count: usize, scratch: &mut Scratch) {
+    let panel: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch.panel);
+    let w = &mut scratch.row[..m.cols];
+    for lane in 0..S::LANES {
+        D::decode(
+            m.row(first + lane.min(count - 1)),
+            #[inline(always)]
+            |bits| s.half(bits),
+            w,
+        );
+        for (out, &w) in panel.chunks_exact_mut(S::LANES).zip(&*w) {
+            out[lane] = w;
+        }
+    }
+}
+
+/// The panel times the rows `t .. t + N` of the batch. Returns N.
+#[inline(never)]
+fn tile<S: Simd, const N: usize>(m: &MatMul<'_>, t: usize, first: usize, count: usize, scratch: &Scratch) -> usize {
+    enter::<S, _>(
+        #[inline(always)]
+        |s| {
+            let panel: &[f32] = bytemuck::cast_slice(&scratch.panel);
+            let x: [&[f32]; N] = std::array::from_fn(|n| &m.x[(t + n) * m.cols..][..m.cols]);
+            let mut sums = [s.zero(); N];
+            for (i, w) in panel.chunks_exact(S::LANES).take(m.cols).enumerate() {
+                let w = s.load(w);
+                for n in 0..N {
+                    sums[n] = s.fma(w, s.splat(x[n][i]), sums[n]);
+                }
+            }
+            for n in 0..N {
+                let mut y = [0.0; 16];
+                s.store(sums[n], &mut y);
+                m.put(t + n, first, &y[..count]);
+            }
+        },
+    );
+    N
+}

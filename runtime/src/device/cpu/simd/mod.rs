@@ -1,0 +1,152 @@
+//! Vector kernels, written once over a small trait and compiled for every instruction set.
+//!
+//! A file per instruction set implements `Simd`; the kernels (`rows`, `row_dot`, `panel`, `floats`, `attention`) are
+//! generic over it and over the layout of the weights (`quant::layout`), so neither a new type nor a new instruction set
+//! touches them. Where plain loops are enough, they are plain loops: inlined into a function with the right target
+//! features they become vector code.
+
+mod acts;
+mod attention;
+mod floats;
+mod math;
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon;
+mod panel;
+mod row_dot;
+mod rows;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(super) mod wasm;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86;
+
+pub(super) use acts::{Acts, ActsWriter};
+pub(super) use attention::QUERIES;
+use half::f16;
+
+use super::kernels::{Kernels, MatrixKernel};
+use crate::device::Precision;
+use crate::quant::layout::{Decode, Number, Packed};
+use crate::quant::{self, TensorType};
+
+/// Vectors of `LANES` f32, or of as many i32 that may each hold 4 bytes. A value of an implementing type proves that the
+/// CPU has its instructions; all methods are inlined into a caller that was compiled for them.
+pub(super) trait Simd: Copy + 'static {
+    type F: Copy;
+    type I: Copy;
+    /// The same instructions with 8 lanes: one vector holds the 32 bytes of a sub-block.
+    type Row: Simd8;
+    /// 8 or 16.
+    const LANES: usize;
+    /// Rows of a batch in one register tile.
+    const TILE: usize;
+
+    /// # Safety
+    /// The CPU must have the instructions.
+    unsafe fn new() -> Self;
+    /// Calls `f`, compiled for the instructions.
+    fn enable<R>(self, f: impl FnOnce() -> R) -> R;
+    fn row(self) -> Self::Row;
+
+    fn splat(self, x: f32) -> Self::F;
+    /// The first `LANES` elements. Panics if there are fewer.
+    fn load(self, x: &[f32]) -> Self::F;
+    fn load_half(self, x: &[f16]) -> Self::F;
+    fn store(self, x: Self::F, out: &mut [f32]);
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a * b + c
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The sum of all lanes.
+    fn sum(self, x: Self::F) -> f32;
+    /// The value of an IEEE half.
+    fn half(self, bits: u16) -> f32;
+
+    fn splat_i(self, x: i32) -> Self::I;
+    fn load_i(self, x: &[i32]) -> Self::I;
+    fn to_f(self, x: Self::I) -> Self::F;
+    /// acc + the sum of (q - offset) * a over each lane's 4 bytes, where q is unsigned, a in -127..=127, and the offset
+    /// 128 or 0, as `excess` tells. If not `wide`, q is at most 127.
+    fn dot4(self, acc: Self::I, q: Self::I, a: Self::I, wide: bool) -> Self::I;
+    /// What is left to subtract from q after `dot4` with `wide` = (bias == 128), for weights q - bias.
+    fn excess(self, bias: u8) -> f32;
+
+    #[inline(always)]
+    fn zero(self) -> Self::F {
+        self.splat(0.0)
+    }
+}
+
+/// `Simd` with 8 lanes.
+pub(super) trait Simd8: Simd {
+    /// The 32 bytes as they are.
+    fn load_bytes(self, x: &[u8; 32]) -> Self::I;
+    /// Four lanes `low`, four lanes `high`.
+    fn halves(self, low: f32, high: f32) -> Self::F;
+}
+
+/// Calls `f` with `S`, compiled for its instructions. Mark the closure `#[inline(always)]`.
+///
+/// Only kernels in `table::<S>()` call this, which `Level` hands out only where the CPU has the instructions.
+#[inline(always)]
+fn enter<S: Simd, R>(f: impl FnOnce(S) -> R) -> R {
+    // SAFETY: see above.
+    let s = unsafe { S::new() };
+    s.enable(
+        #[inline(always)]
+        || f(s),
+    )
+}
+
+/// The kernels for an instruction set.
+pub(super) fn table<S: Simd>() -> &'static Kernels {
+    &const {
+        Kernels {
+            rms_norm: rows::rms_norm::<S>,
+            glu: rows::glu::<S>,
+            softcap: rows::softcap::<S>,
+            quantize: acts::quantize::<S>,
+            attention: attention::attention::<S>,
+            mat_mul: matrix_kernel::<S>,
+        }
+    }
+}
+
+fn matrix_kernel<S: Simd>(ty: TensorType, precision: Precision) -> Option<MatrixKernel> {
+    struct Choose<S>(Precision, std::marker::PhantomData<S>);
+    impl<S: Simd> quant::Visitor for Choose<S> {
+        type Output = MatrixKernel;
+        fn number<N: Number + Decode>(self) -> MatrixKernel {
+            MatrixKernel { run: floats::mat_mul::<S, N>, quantized: false }
+        }
+        fn packed<P: Packed + Decode>(self) -> MatrixKernel {
+            match self.0 {
+                Precision::Fast => MatrixKernel { run: panel::mat_mul::<S, P>, quantized: true },
+                Precision::Exact => MatrixKernel { run: floats::mat_mul::<S, P>, quantized: false },
+            }
+        }
+    }
+    quant::visit(ty, Choose::<S>(precision, std::marker::PhantomData))
+}
+
+/// `half` for instruction sets without a conversion; plain enough to be vectorized. Exact: the product shifts the
+/// exponent, and makes normal numbers of subnormal ones.
+#[allow(dead_code)] // x86 has instructions
+#[inline(always)]
+fn portable_half(bits: u16) -> f32 {
+    let magnitude = f32::from_bits(u32::from(bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
+    let infinite = if bits & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
+    f32::from_bits(magnitude.to_bits() | infinite | u32::from(bits & 0x8000) << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_convert_exactly() {
+        for bits in 0..=u16::MAX {
+            let (a, b) = (portable_half(bits), f16::from_bits(bits).to_f32());
+            assert!(a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()), "{bits:04x}: {a} {b}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! wasm simd128: follows.
