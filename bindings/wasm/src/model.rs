@@ -93,7 +93,7 @@ impl Model {
     #[wasm_bindgen(js_name = chatTokens)]
     pub fn chat_tokens(&self, roles: Vec<String>, contents: Vec<String>, answer: bool) -> Result<Vec<u32>, JsValue> {
         let messages = roles.into_iter().zip(contents).map(|(role, content)| Message { role, content });
-        let options = ChatOptions { add_generation_prompt: answer };
+        let options = ChatOptions { add_generation_prompt: answer, ..ChatOptions::default() };
         self.0.chat_tokens(&messages.collect::<Vec<_>>(), &options).map_err(to_js)
     }
 
