@@ -4,6 +4,8 @@ import { Model } from '../../bindings/wasm/dist/index.js';
 
 const $ = (id) => document.getElementById(id);
 const MAX_TOKENS = 512;
+/** Small models wander off at higher ones. */
+const TEMPERATURE = 0.4;
 
 /** The loaded model and its conversation. */
 let model;
@@ -76,7 +78,8 @@ function loading(on) {
   $('progress-text').textContent = on ? 'Opening the device and the file…' : '';
 }
 
-function showProgress({ loaded, total }, ms) {
+function showProgress({ file, loaded, total }, ms) {
+  $('model-name').textContent = file.replace(/\.gguf$/, '');
   if (!total) return;
   $('bar').max = total;
   $('bar').value = loaded;
@@ -96,7 +99,7 @@ async function unload() {
 
 function openChat() {
   const { name, architecture, device } = model.info;
-  $('model-name').textContent = name ?? architecture;
+  $('model-name').title = `${name ?? ''} (${architecture})`;
   $('device').textContent = device.name;
   $('device').title = `${device.backend}, ${device.kind}`;
   $('setup').hidden = true;
@@ -135,7 +138,7 @@ async function reply() {
   abort = new AbortController();
   running(true);
   const prompt = model.info.hasChatTemplate ? messages : messages.at(-1).content;
-  const generation = session.generate(prompt, { maxTokens: MAX_TOKENS, signal: abort.signal });
+  const generation = session.generate(prompt, { maxTokens: MAX_TOKENS, temperature: TEMPERATURE, signal: abort.signal });
   try {
     await stream(generation, bubble);
     showTimings(generation);

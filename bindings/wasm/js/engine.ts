@@ -76,7 +76,11 @@ export class Engine {
   async call<V extends Verb>(verb: V, args: Args<V>, context: Context): Promise<Result<V>> {
     context.signal.throwIfAborted();
     const run = this[verb].bind(this) as (args: Args<V>, context: Context) => Result<V> | Promise<Result<V>>;
-    return Promise.race([broken.promise, (async () => run(args, context))()]);
+    const result = (async () => run(args, context))().catch((error: unknown) => {
+      if (error instanceof WebAssembly.RuntimeError) die(`the wasm instance ended: ${error.message}`);
+      throw error;
+    });
+    return Promise.race([broken.promise, result]);
   }
 
   async load(args: LoadArgs, { signal, emit }: Context): Promise<ModelInfo> {

@@ -10,6 +10,9 @@ const TYPES = {
   '.wasm': 'application/wasm', '.svg': 'image/svg+xml', '.json': 'application/json',
 };
 
+/** Pages of other origins may read everything. */
+const OPEN = { 'Access-Control-Allow-Origin': '*' };
+
 /**
  * Serves `folders` ({ '/prefix/': folder }) with range support. `/as/HOW/PATH` serves PATH otherwise, HOW
  * being words joined by `+`: `whole` ignores ranges, `unsized` hides the length, `cut` ends at half of the file, `broken`
@@ -22,7 +25,7 @@ export async function serve(folders) {
     const [, kind, rest] = /^\/as\/([\w+]+)(\/.*)$/.exec(path) ?? [null, '', path];
     requests.push({ path: rest, range: request.headers.range });
     const file = locate(folders, rest);
-    if (!file) return response.writeHead(rest === '/favicon.ico' ? 204 : 404).end();
+    if (!file) return response.writeHead(rest === '/favicon.ico' ? 204 : 404, OPEN).end();
     send(request, response, file, new Set(kind.split('+')));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -51,6 +54,7 @@ function send(request, response, file, how) {
   response.writeHead(range ? 206 : 200, {
     'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
     'Cache-Control': 'no-store',
+    ...OPEN,
     ...(how.has('unsized') ? {} : { 'Content-Length': size - start }),
     ...(range ? { 'Content-Range': `bytes ${start}-${size - 1}/${size}` } : {}),
   });

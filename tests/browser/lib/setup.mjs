@@ -27,6 +27,9 @@ function present(path) {
   return undefined;
 }
 
+/** A small model with random weights and its golden logits. */
+export const tiny = (name) => present(join(SHARED, 'tiny', name));
+
 export const model = (name = SMOLLM2) => present(join(MODELS, name));
 
 /** Golden answers made by another engine: a list of { text, prompt_ids, greedy, greedy_text }. */
@@ -43,6 +46,7 @@ export async function open({ flags = FLAGS } = {}) {
     '/bindings/wasm/dist/': join(ROOT, 'bindings/wasm/dist'),
     '/checks/': join(ROOT, 'tests/browser/checks/dist'),
     '/models/': MODELS,
+    '/shared/': SHARED,
     '/': join(ROOT, 'tests/browser/pages'),
   });
   const executablePath = process.env.GABION_CHROMIUM ?? '/usr/bin/chromium';
