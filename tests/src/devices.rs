@@ -16,11 +16,11 @@ pub fn levels() -> impl DoubleEndedIterator<Item = Level> {
     Level::ALL.iter().copied().filter(|level| level.is_available())
 }
 
-/// A software GPU adapter (lavapipe; `GABION_ADAPTER` names another by a part of its name), at its own limits or at
-/// WebGPU's default limits. `None`, with a message, where there is none; `GABION_REQUIRE_GPU=1` makes that a failure.
-pub fn gpu(default_limits: bool) -> Option<Arc<Gpu>> {
+/// A software GPU adapter (lavapipe; `GABION_ADAPTER` names another by a part of its name). `None`, with a message, where
+/// there is none; `GABION_REQUIRE_GPU=1` makes that a failure.
+pub fn gpu(options: GpuOptions) -> Option<Arc<Gpu>> {
     let name = std::env::var("GABION_ADAPTER").unwrap_or_else(|_| "llvmpipe".into());
-    let options = GpuOptions { name_filter: Some(name), allow_software: true, default_limits, ..Default::default() };
+    let options = GpuOptions { name_filter: Some(name), allow_software: true, ..options };
     match pollster::block_on(Gpu::with_options(&options)) {
         Ok(gpu) => Some(gpu),
         Err(error) if std::env::var("GABION_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{error}"),
@@ -31,14 +31,7 @@ pub fn gpu(default_limits: bool) -> Option<Arc<Gpu>> {
     }
 }
 
-/// Every device, each with a name for messages.
-pub fn all() -> Vec<(String, Runtime)> {
-    let cpus = levels().map(|level| (format!("CPU {}", level.name()), cpu(level, None)));
-    let gpu = gpu(false).map(|gpu| (gpu_name(&gpu), Runtime::from_device(gpu)));
-    cpus.chain(gpu).collect()
-}
-
-fn gpu_name(gpu: &Arc<Gpu>) -> String {
-    use gabion::device::Device;
-    gpu.info().name.clone()
+/// The same as a runtime, at the adapter's own limits.
+pub fn gpu_runtime() -> Option<Runtime> {
+    gpu(GpuOptions::default()).map(|gpu| Runtime::from_device(gpu))
 }

@@ -7,5 +7,6 @@ pub mod devices;
 pub mod golden;
 pub mod hostile;
 pub mod ops;
+pub mod toy;
 
 pub use assets::{GEMMA3, QWEN2, SMOLLM2, model, shared};

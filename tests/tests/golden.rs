@@ -117,15 +117,15 @@ fn gemma3_on_every_simd_level() {
 
 #[test]
 fn smollm2_on_a_software_gpu() {
-    if let Some(gpu) = devices::gpu(false) {
-        check(SMOLLM2, "golden/smollm2.json", &Runtime::from_device(gpu), ALL);
+    if let Some(gpu) = devices::gpu_runtime() {
+        check(SMOLLM2, "golden/smollm2.json", &gpu, ALL);
     }
 }
 
 #[test]
 fn gemma3_on_a_software_gpu() {
-    if let Some(gpu) = devices::gpu(false) {
-        check(GEMMA3, "golden/gemma3.json", &Runtime::from_device(gpu), ALL);
+    if let Some(gpu) = devices::gpu_runtime() {
+        check(GEMMA3, "golden/gemma3.json", &gpu, ALL);
     }
 }
 
@@ -141,8 +141,8 @@ fn text_in_text_out() {
 #[ignore = "large model, run by hand"]
 fn qwen2() {
     check(QWEN2, "golden/qwen.json", &devices::cpu(Level::best(), None), ALL);
-    if let Some(gpu) = devices::gpu(false) {
-        check(QWEN2, "golden/qwen.json", &Runtime::from_device(gpu), SOME);
+    if let Some(gpu) = devices::gpu_runtime() {
+        check(QWEN2, "golden/qwen.json", &gpu, SOME);
     }
 }
 

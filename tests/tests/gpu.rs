@@ -9,20 +9,8 @@ use gabion::device::gpu::{Gpu, GpuOptions};
 use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Weights};
 use gabion::graph::WeightId;
 use gabion::{Error, Result};
+use gabion_tests::devices::gpu;
 use gabion_tests::ops;
-
-fn gpu(options: GpuOptions) -> Option<Arc<Gpu>> {
-    let name = std::env::var("GABION_ADAPTER").unwrap_or_else(|_| "llvmpipe".into());
-    let options = GpuOptions { name_filter: Some(name), allow_software: true, ..options };
-    match pollster::block_on(Gpu::with_options(&options)) {
-        Ok(gpu) => Some(gpu),
-        Err(error) if std::env::var("GABION_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{error}"),
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            None
-        }
-    }
-}
 
 /// `Fast` takes the same kernels as `Exact`.
 #[test]

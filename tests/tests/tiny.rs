@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gabion::device::gpu::GpuOptions;
 use gabion::quant::TensorType;
 use gabion::{Error, GenerateOptions, KvType, Model, ModelOptions, Runtime, SamplerOptions, SessionOptions};
 use gabion_tests::golden::{self, Tiny, TinyPrompt, certain, nmse, position};
@@ -131,14 +132,14 @@ fn on_every_cpu_level() {
 
 #[test]
 fn on_a_software_gpu() {
-    if let Some(gpu) = devices::gpu(false) {
-        check("GPU", &Runtime::from_device(gpu));
+    if let Some(gpu) = devices::gpu_runtime() {
+        check("GPU", &gpu);
     }
 }
 
 #[test]
 fn on_a_software_gpu_at_default_limits() {
-    if let Some(gpu) = devices::gpu(true) {
+    if let Some(gpu) = devices::gpu(GpuOptions { default_limits: true, ..Default::default() }) {
         check("GPU at default limits", &Runtime::from_device(gpu));
     }
 }
