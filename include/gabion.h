@@ -222,7 +222,7 @@ typedef int32_t gabion_status;
 typedef void (*gabion_log_fn)(int32_t level, const char *target, const char *message, void *user_data);
 
 /// What a device is. The strings are NUL-terminated and live as long as what they were asked of.
-typedef struct gabion_device_info {
+typedef struct {
     /// sizeof(gabion_device_info); set it before the call.
     size_t struct_size;
     /// GABION_DEVICE_*
@@ -238,10 +238,10 @@ typedef struct gabion_device_info {
 } gabion_device_info;
 
 /// Gets one device; what `info` points to lives during the call. Returns false to stop.
-typedef bool (*gabion_device_fn)(const struct gabion_device_info *info, void *user_data);
+typedef bool (*gabion_device_fn)(const gabion_device_info *info, void *user_data);
 
 /// How to choose a device.
-typedef struct gabion_runtime_options {
+typedef struct {
     /// sizeof(gabion_runtime_options)
     size_t struct_size;
     /// "auto": a hardware GPU, else the CPU. "cpu". "gpu": the best adapter. Anything else: the first adapter whose name
@@ -258,7 +258,7 @@ typedef struct gabion_runtime_options {
 typedef bool (*gabion_progress_fn)(uint64_t loaded_bytes, uint64_t total_bytes, void *user_data);
 
 /// How to load a model.
-typedef struct gabion_model_options {
+typedef struct {
     /// sizeof(gabion_model_options)
     size_t struct_size;
     /// Not 0: keep activations in float32 and default to a float32 cache. Slower, the same on every device.
@@ -270,7 +270,7 @@ typedef struct gabion_model_options {
 } gabion_model_options;
 
 /// What a model is. The strings are NUL-terminated and live as long as the model.
-typedef struct gabion_model_info {
+typedef struct {
     /// sizeof(gabion_model_info); set it before the call.
     size_t struct_size;
     /// The family, e.g. "llama".
@@ -296,7 +296,7 @@ typedef struct gabion_model_info {
 } gabion_model_info;
 
 /// How to turn a conversation into tokens.
-typedef struct gabion_chat_options {
+typedef struct {
     /// sizeof(gabion_chat_options)
     size_t struct_size;
     /// Not 0 (the default): end with the start of the assistant's turn, ready to generate it.
@@ -304,7 +304,7 @@ typedef struct gabion_chat_options {
 } gabion_chat_options;
 
 /// One message of a conversation.
-typedef struct gabion_message {
+typedef struct {
     /// sizeof(gabion_message); the same in all elements of an array.
     size_t struct_size;
     /// "system", "user", "assistant", or what else the model's template knows.
@@ -318,7 +318,7 @@ typedef struct gabion_message {
 } gabion_message;
 
 /// How large a session is.
-typedef struct gabion_session_options {
+typedef struct {
     /// sizeof(gabion_session_options)
     size_t struct_size;
     /// Tokens that fit; 0 for the smaller of 4096 and what the model was trained for.
@@ -330,7 +330,7 @@ typedef struct gabion_session_options {
 } gabion_session_options;
 
 /// A string: `len` bytes, or GABION_NUL_TERMINATED.
-typedef struct gabion_string {
+typedef struct {
     /// UTF-8.
     const char *data;
     /// Bytes.
@@ -338,7 +338,7 @@ typedef struct gabion_string {
 } gabion_string;
 
 /// How to generate.
-typedef struct gabion_generate_options {
+typedef struct {
     /// sizeof(gabion_generate_options)
     size_t struct_size;
     /// Most tokens to generate; negative (the default) until the context is full.
@@ -354,7 +354,7 @@ typedef struct gabion_generate_options {
     /// Keeps the k most likely tokens; 0 keeps all. Default 40.
     uint32_t top_k;
     /// Texts that end generation and are not part of the output; at most 64 of 1 to 4096 bytes. Default none.
-    const struct gabion_string *stop;
+    const gabion_string *stop;
     /// How many stop strings.
     size_t n_stop;
     /// Not 0: go on past end-of-generation tokens. Default 0.
@@ -364,7 +364,7 @@ typedef struct gabion_generate_options {
 } gabion_generate_options;
 
 /// A token and its log-probability.
-typedef struct gabion_token_logprob {
+typedef struct {
     /// Token id.
     uint32_t token;
     /// ln p under the model, before sampling options.
@@ -373,7 +373,7 @@ typedef struct gabion_token_logprob {
 
 /// One step of a generation. What it points to is valid until the next call that is given the generation, or until the
 /// callback it was given to returns.
-typedef struct gabion_piece {
+typedef struct {
     /// sizeof(gabion_piece); set it before the call.
     size_t struct_size;
     /// Text that is certain now: whole characters, NUL-terminated, no part of a stop string. May be empty, and may belong
@@ -386,13 +386,13 @@ typedef struct gabion_piece {
     /// Its log-probability under the model, before sampling options; NaN unless `logprobs` were asked for.
     float logprob;
     /// The most likely tokens of this step, most likely first.
-    const struct gabion_token_logprob *top;
+    const gabion_token_logprob *top;
     /// How many.
     size_t n_top;
 } gabion_piece;
 
 /// How far a generation is.
-typedef struct gabion_generation_info {
+typedef struct {
     /// sizeof(gabion_generation_info); set it before the call.
     size_t struct_size;
     /// Why it ended: GABION_STOP_*.
@@ -407,7 +407,7 @@ typedef struct gabion_generation_info {
 
 /// Gets each piece, on the thread that generates. Returns false to stop. It must not use the session, which is busy, other
 /// than to cancel it.
-typedef bool (*gabion_piece_fn)(const struct gabion_piece *piece, void *user_data);
+typedef bool (*gabion_piece_fn)(const gabion_piece *piece, void *user_data);
 
 #ifdef __cplusplus
 extern "C" {
@@ -433,49 +433,47 @@ gabion_status gabion_set_log_callback(gabion_log_fn callback,
 GABION_API gabion_status gabion_devices(gabion_device_fn callback, void *user_data);
 
 /// Writes the defaults into `options`, whose size is `struct_size`.
-GABION_API gabion_status gabion_runtime_options_init(struct gabion_runtime_options *options, size_t struct_size);
+GABION_API gabion_status gabion_runtime_options_init(gabion_runtime_options *options, size_t struct_size);
 
 /// Opens a device. `options` may be NULL.
-GABION_API
-gabion_status gabion_runtime_new(const struct gabion_runtime_options *options,
-                                 struct gabion_runtime **runtime);
+GABION_API gabion_status gabion_runtime_new(const gabion_runtime_options *options, gabion_runtime **runtime);
 
 /// Frees a runtime. NULL is a no-op.
-GABION_API void gabion_runtime_free(struct gabion_runtime *runtime);
+GABION_API void gabion_runtime_free(gabion_runtime *runtime);
 
 /// Describes the device. The strings live as long as the runtime.
-GABION_API gabion_status gabion_runtime_get_info(const struct gabion_runtime *runtime, struct gabion_device_info *info);
+GABION_API gabion_status gabion_runtime_get_info(const gabion_runtime *runtime, gabion_device_info *info);
 
 /// Writes the defaults into `options`, whose size is `struct_size`.
-GABION_API gabion_status gabion_model_options_init(struct gabion_model_options *options, size_t struct_size);
+GABION_API gabion_status gabion_model_options_init(gabion_model_options *options, size_t struct_size);
 
 /// Loads the GGUF file at `path` (UTF-8; on Unix any bytes); of a split model, the first file. `options` may be NULL. The
 /// file must not be shortened while the model lives: it is mapped into memory.
 GABION_API
-gabion_status gabion_model_open(const struct gabion_runtime *runtime,
+gabion_status gabion_model_open(const gabion_runtime *runtime,
                                 const char *path,
                                 size_t path_len,
-                                const struct gabion_model_options *options,
-                                struct gabion_model **model);
+                                const gabion_model_options *options,
+                                gabion_model **model);
 
 /// Loads a model from the `len` bytes of its whole file at `data`, which are copied. `options` may be NULL.
 GABION_API
-gabion_status gabion_model_from_memory(const struct gabion_runtime *runtime,
+gabion_status gabion_model_from_memory(const gabion_runtime *runtime,
                                        const uint8_t *data,
                                        size_t len,
-                                       const struct gabion_model_options *options,
-                                       struct gabion_model **model);
+                                       const gabion_model_options *options,
+                                       gabion_model **model);
 
 /// Frees a model. NULL is a no-op.
-GABION_API void gabion_model_free(struct gabion_model *model);
+GABION_API void gabion_model_free(gabion_model *model);
 
 /// Describes the model.
-GABION_API gabion_status gabion_model_get_info(const struct gabion_model *model, struct gabion_model_info *info);
+GABION_API gabion_status gabion_model_get_info(const gabion_model *model, gabion_model_info *info);
 
 /// The value of a key of the file as text: numbers and strings as they are, an array as its type and length. Copies up to
 /// `capacity` bytes, NUL included, to `buffer`; see "Text out" above. GABION_NOT_FOUND if the file has no such key.
 GABION_API
-gabion_status gabion_model_metadata(const struct gabion_model *model,
+gabion_status gabion_model_metadata(const gabion_model *model,
                                     const char *key,
                                     size_t key_len,
                                     char *buffer,
@@ -485,20 +483,20 @@ gabion_status gabion_model_metadata(const struct gabion_model *model,
 /// The key at `index`, counted from 0 in the order of the file. Text out as for gabion_model_metadata. GABION_NOT_FOUND
 /// behind the last one.
 GABION_API
-gabion_status gabion_model_metadata_key(const struct gabion_model *model,
+gabion_status gabion_model_metadata_key(const gabion_model *model,
                                         size_t index,
                                         char *buffer,
                                         size_t capacity,
                                         size_t *len);
 
 /// Writes the defaults into `options`, whose size is `struct_size`.
-GABION_API gabion_status gabion_chat_options_init(struct gabion_chat_options *options, size_t struct_size);
+GABION_API gabion_status gabion_chat_options_init(gabion_chat_options *options, size_t struct_size);
 
 /// Turns text into token ids. `add_special` adds the tokens that the model wants at the ends of a text. `parse_special`
 /// turns text such as "<|im_end|>" into control tokens: never set it for text from users. Copies up to `capacity` ids to
 /// `tokens`; see "Text out" above.
 GABION_API
-gabion_status gabion_model_tokenize(const struct gabion_model *model,
+gabion_status gabion_model_tokenize(const gabion_model *model,
                                     const char *text_data,
                                     size_t text_len,
                                     bool add_special,
@@ -510,7 +508,7 @@ gabion_status gabion_model_tokenize(const struct gabion_model *model,
 /// Turns token ids into text; what is not UTF-8 becomes U+FFFD. `special` shows control tokens. Text out as for
 /// gabion_model_metadata.
 GABION_API
-gabion_status gabion_model_detokenize(const struct gabion_model *model,
+gabion_status gabion_model_detokenize(const gabion_model *model,
                                       const uint32_t *tokens,
                                       size_t n_tokens,
                                       bool special,
@@ -521,117 +519,112 @@ gabion_status gabion_model_detokenize(const struct gabion_model *model,
 /// Turns a conversation into token ids through the model's own chat template; text in messages cannot forge control
 /// tokens. `options` may be NULL. Ids out as for gabion_model_tokenize.
 GABION_API
-gabion_status gabion_model_chat_tokens(const struct gabion_model *model,
-                                       const struct gabion_message *messages,
+gabion_status gabion_model_chat_tokens(const gabion_model *model,
+                                       const gabion_message *messages,
                                        size_t n_messages,
-                                       const struct gabion_chat_options *options,
+                                       const gabion_chat_options *options,
                                        uint32_t *tokens,
                                        size_t capacity,
                                        size_t *len);
 
 /// What one token prints as, control tokens included; U+FFFD for parts of a character. Text out as for gabion_model_metadata.
 GABION_API
-gabion_status gabion_model_token_text(const struct gabion_model *model,
+gabion_status gabion_model_token_text(const gabion_model *model,
                                       uint32_t token,
                                       char *buffer,
                                       size_t capacity,
                                       size_t *len);
 
 /// Whether a token ends generation. False for tokens that do not exist and for NULL.
-GABION_API bool gabion_model_is_eog(const struct gabion_model *model, uint32_t token);
+GABION_API bool gabion_model_is_eog(const gabion_model *model, uint32_t token);
 
 /// Writes the defaults into `options`, whose size is `struct_size`.
-GABION_API gabion_status gabion_session_options_init(struct gabion_session_options *options, size_t struct_size);
+GABION_API gabion_status gabion_session_options_init(gabion_session_options *options, size_t struct_size);
 
 /// Makes a session with an empty context. `options` may be NULL.
 GABION_API
-gabion_status gabion_session_new(const struct gabion_model *model,
-                                 const struct gabion_session_options *options,
-                                 struct gabion_session **session);
+gabion_status gabion_session_new(const gabion_model *model,
+                                 const gabion_session_options *options,
+                                 gabion_session **session);
 
 /// Frees a session. NULL is a no-op. A generation that still has it keeps it alive.
-GABION_API void gabion_session_free(struct gabion_session *session);
+GABION_API void gabion_session_free(gabion_session *session);
 
 /// Stops what the session is doing: the running call returns GABION_ERROR_CANCELLED soon, or the next step of a running
 /// generation does. A request that comes when nothing runs is dropped by the next sync, score or generate. May be called
 /// from any thread and from a signal handler: it only sets a flag. NULL is a no-op.
 GABION_API
-void gabion_session_cancel(const struct gabion_session *session);
+void gabion_session_cancel(const gabion_session *session);
 
 /// Tokens that fit into the context; 0 for NULL.
-GABION_API size_t gabion_session_n_ctx(const struct gabion_session *session);
+GABION_API size_t gabion_session_n_ctx(const gabion_session *session);
 
 /// Empties the context.
-GABION_API gabion_status gabion_session_clear(struct gabion_session *session);
+GABION_API gabion_status gabion_session_clear(gabion_session *session);
 
 /// Makes the context exactly `tokens`, at least one, and computes the logits after the last. Give the whole text every
 /// time: what is already there is reused, what differs is dropped and computed anew. `n_reused` and `n_computed`, which may
 /// be NULL, get how many tokens that were. After an error the context is a prefix of `tokens`.
 GABION_API
-gabion_status gabion_session_sync(struct gabion_session *session,
+gabion_status gabion_session_sync(gabion_session *session,
                                   const uint32_t *tokens,
                                   size_t n_tokens,
                                   size_t *n_reused,
                                   size_t *n_computed);
 
 /// Appends one token and computes the logits after it. After an error the context is as it was, without logits.
-GABION_API gabion_status gabion_session_step(struct gabion_session *session, uint32_t token);
+GABION_API gabion_status gabion_session_step(gabion_session *session, uint32_t token);
 
 /// The logits after the last token, as many as the vocabulary has; none (`*n_logits` is 0) before the first sync and after
 /// an error. `*logits` is valid until the next call that is given this session.
 GABION_API
-gabion_status gabion_session_logits(struct gabion_session *session,
+gabion_status gabion_session_logits(gabion_session *session,
                                     const float **logits,
                                     size_t *n_logits);
 
 /// The tokens in the context. `*tokens` is valid until the next call that is given this session.
-GABION_API
-gabion_status gabion_session_tokens(struct gabion_session *session,
-                                    const uint32_t **tokens,
-                                    size_t *n_tokens);
+GABION_API gabion_status gabion_session_tokens(gabion_session *session, const uint32_t **tokens, size_t *n_tokens);
 
 /// Scores a text: nll[i] = -ln p(token i+1 | tokens 0..=i), one fewer than `tokens`. `capacity` is the room at `nll` in
 /// elements, at least n_tokens - 1. Leaves `tokens` as the context.
 GABION_API
-gabion_status gabion_session_score(struct gabion_session *session,
+gabion_status gabion_session_score(gabion_session *session,
                                    const uint32_t *tokens,
                                    size_t n_tokens,
                                    float *nll,
                                    size_t capacity);
 
 /// Writes the defaults into `options`, whose size is `struct_size`.
-GABION_API gabion_status gabion_generate_options_init(struct gabion_generate_options *options, size_t struct_size);
+GABION_API gabion_status gabion_generate_options_init(gabion_generate_options *options, size_t struct_size);
 
 /// Makes the session's context `tokens` and starts to generate after them. `options` may be NULL. The session is busy until
 /// the generation is freed.
 GABION_API
-gabion_status gabion_generation_new(struct gabion_session *session,
+gabion_status gabion_generation_new(gabion_session *session,
                                     const uint32_t *tokens,
                                     size_t n_tokens,
-                                    const struct gabion_generate_options *options,
-                                    struct gabion_generation **generation);
+                                    const gabion_generate_options *options,
+                                    gabion_generation **generation);
 
 /// The next piece: GABION_OK with one, GABION_DONE at the end. After an error generation is over.
-GABION_API gabion_status gabion_generation_next(struct gabion_generation *generation, struct gabion_piece *piece);
+GABION_API gabion_status gabion_generation_next(gabion_generation *generation, gabion_piece *piece);
 
 /// How far a generation is, and why it ended.
-GABION_API
-gabion_status gabion_generation_get_info(struct gabion_generation *generation,
-                                         struct gabion_generation_info *info);
+GABION_API gabion_status gabion_generation_get_info(gabion_generation *generation, gabion_generation_info *info);
 
 /// Frees a generation, wherever it is, and gives its session back. NULL is a no-op.
-GABION_API void gabion_generation_free(struct gabion_generation *generation);
+GABION_API void gabion_generation_free(gabion_generation *generation);
 
 /// Generates in one call: makes the session's context `tokens`, then hands every piece to `callback`, until it returns
 /// false or generation ends. `options`, `callback` and `info` may be NULL.
 GABION_API
-gabion_status gabion_session_generate(struct gabion_session *session,
+gabion_status gabion_session_generate(gabion_session *session,
                                       const uint32_t *tokens,
                                       size_t n_tokens,
-                                      const struct gabion_generate_options *options,
+                                      const gabion_generate_options *options,
                                       gabion_piece_fn callback,
                                       void *user_data,
-                                      struct gabion_generation_info *info);
+                                      gabion_generation_info *info);
 
 #ifdef __cplusplus
 }  // extern "C"
