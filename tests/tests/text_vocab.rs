@@ -22,8 +22,11 @@ fn ids(line: &str) -> Vec<u32> {
     line.split_whitespace().map(|id| id.parse().unwrap()).collect()
 }
 
+/// A text and its ids.
+type Case = (String, Vec<u32>);
+
 /// The test texts of a vocabulary with their ids.
-fn cases(name: &str) -> Option<(Tokenizer, Vec<(String, Vec<u32>)>)> {
+fn cases(name: &str) -> Option<(Tokenizer, Vec<Case>)> {
     let path = shared(&format!("vocab/ggml-vocab-{name}.gguf"))?;
     let read = |ending: &str| std::fs::read_to_string(path.with_extension(format!("gguf.{ending}"))).unwrap();
     let (texts, lines) = (read("inp"), read("out"));
@@ -36,7 +39,7 @@ fn cases(name: &str) -> Option<(Tokenizer, Vec<(String, Vec<u32>)>)> {
 }
 
 /// The cases whose ids differ.
-fn mismatches(tokenizer: &Tokenizer, cases: &[(String, Vec<u32>)]) -> Vec<String> {
+fn mismatches(tokenizer: &Tokenizer, cases: &[Case]) -> Vec<String> {
     let wrong = cases.iter().filter_map(|(text, want)| {
         let got = tokenizer.encode(text, false, false).unwrap();
         (got != *want).then(|| format!("{text:?}\n  want {want:?}\n  got  {got:?}"))

@@ -41,7 +41,7 @@ impl Bpe {
         let mut texts = CrateVocab::with_capacity(vocab.len());
         for (id, text, kind) in vocab.iter() {
             // tokens that are not UTF-8 can be printed but no text becomes them
-            if let (true, Ok(text)) = (kind.from_text(), std::str::from_utf8(text)) {
+            if let (true, Ok(text)) = (kind.is_textual(), std::str::from_utf8(text)) {
                 texts.insert(text.into(), id);
             }
         }
@@ -82,7 +82,7 @@ fn read_merges(header: &Header, vocab: &Vocab) -> Result<Merges> {
         let [Some(l), Some(r), Some(w)] = ids else {
             return Err(broken("names a token that is not in the vocabulary"));
         };
-        if [l, r, w].iter().all(|&id| vocab.kind(id).from_text()) {
+        if [l, r, w].iter().all(|&id| vocab.kind(id).is_textual()) {
             merges.push((left.into(), right.into()));
         }
     }

@@ -37,7 +37,8 @@ impl Splitter {
 
     /// The pieces of `text`, in order, covering it.
     pub(super) fn split(&self, text: &str) -> Vec<Range<usize>> {
-        let mut pieces = vec![0..text.len()];
+        let whole = 0..text.len();
+        let mut pieces = vec![whole];
         for cut in &self.0 {
             let mut next = Vec::with_capacity(pieces.len());
             for piece in pieces {

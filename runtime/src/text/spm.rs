@@ -63,7 +63,7 @@ impl Spm {
             if let (Kind::Byte, Some(byte)) = (kind, byte_value(text)) {
                 bytes[byte as usize].get_or_insert(id);
             }
-            if kind.from_text() {
+            if kind.is_textual() {
                 longest = longest.max(text.len());
             }
         }
@@ -99,7 +99,7 @@ impl Spm {
 
     /// The token of a text, if plain text may become it.
     fn token(&self, vocab: &Vocab, text: &str) -> Option<u32> {
-        vocab.find(text.as_bytes()).filter(|&id| vocab.kind(id).from_text())
+        vocab.find(text.as_bytes()).filter(|&id| vocab.kind(id).is_textual())
     }
 
     /// A token, else its bytes' tokens, else one unknown token for a run of unknowns.

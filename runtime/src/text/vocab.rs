@@ -28,7 +28,7 @@ impl Kind {
     }
 
     /// Whether the model's own rules may make it out of plain text.
-    pub(super) fn from_text(self) -> bool {
+    pub(super) fn is_textual(self) -> bool {
         matches!(self, Kind::Normal | Kind::UserDefined)
     }
 }
