@@ -42,6 +42,9 @@ fn hostile_templates_end_in_an_error() {
         "{% set ns = namespace(x=1) %}{% for i in range(99999) %}{% set ns.x = namespace(x=ns.x) %}{% endfor %}"
         .into(),
         "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns.x }}".into(),
+        "{% set s = range(100000)|join %}{% for i in range(100000) %}{% if s[::-1] == 'a' %}{% endif %}{% endfor %}".into(),
+        "{% set s = range(100000)|list %}{% for i in range(100000) %}{% if i in s %}{% endif %}{% endfor %}".into(),
+        "{% set s = range(100000)|join %}{% for i in range(100000) %}{% if s[::-1] %}{% endif %}{% endfor %}".into(),
         "{{ 'a' * 100000000 }}".into(),
         "{% for i in range(1000) %}{{ 'a' * 99999999 }}{% endfor %}".into(),
         "{{ ['a'] * 99999999 }}".into(),
@@ -116,6 +119,24 @@ fn what_python_templates_expect() {
         render("{{ m|tojson }}{% for k, v in m.items() %}{{ k }}{% endfor %}", &[("m", map)]).unwrap(),
         "{\"z\": 1, \"a\": 2.0}za"
     );
+}
+
+#[test]
+fn long_conversations_fit() {
+    let source = "{% for m in messages %}{% if loop.index == messages|length and 'x' in m %}!{% endif %}\
+        {% set rest = messages[loop.index:] %}{% set c = m.content|trim %}{{ m.role ~ ': ' + c + '\n' }}{% endfor %}";
+    let message = |i: usize| {
+        TemplateValue::Map(vec![
+            ("role".into(), "user".into()),
+            ("content".into(), TemplateValue::Str("a b ".repeat(i))),
+        ])
+    };
+    let messages = TemplateValue::List((0..1000).map(message).collect());
+    let (start, text) = (Instant::now(), render(source, &[("messages", messages)]).unwrap());
+    eprintln!("1000 messages, {} bytes: {:?}", text.len(), start.elapsed());
+    assert_eq!(text.lines().count(), 1000);
+    let long = TemplateValue::List(vec![message(2 << 20)]);
+    assert!(render(source, &[("messages", long)]).is_ok());
 }
 
 const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content|trim + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";

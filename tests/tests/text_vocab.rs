@@ -120,3 +120,21 @@ fn smollm2_prompts() {
 fn gemma3_prompts() {
     golden("golden/gemma3.json", "gemma-3-270m-q4_k_m.gguf");
 }
+
+#[test]
+fn tiny_models_have_tokenizers_but_for_kinds_not_yet_supported() {
+    let Some(folder) = shared("tiny") else { return };
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|e| e == "gguf")) {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        match Tokenizer::from_header(&header(&path)) {
+            Ok(tokenizer) => {
+                let tokenizer = tokenizer.expect("every tiny model has a vocabulary");
+                let ids = tokenizer.encode("hello world", true, true).unwrap();
+                assert!(ids.iter().all(|&id| (id as usize) < tokenizer.n_vocab()), "{name}");
+            }
+            Err(gabion::Error::Unsupported(what)) => eprintln!("{name}: {what}"),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}

@@ -4,6 +4,9 @@
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
+use super::limits::spend;
+use crate::text::tokenizer::MAX_TEXT;
+
 /// The variable that holds the time of `strftime_now`, in seconds since 1970 (UTC).
 pub(super) const NOW: &str = "__now";
 
@@ -46,7 +49,7 @@ struct Json {
 }
 
 /// `json.dumps` with Hugging Face's defaults: no HTML escaping, characters beyond ASCII as they are.
-fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
+fn tojson(state: &mut State<'_, '_>, value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
     let indent = indent.or(options.get::<Option<usize>>("indent")?).map(|n| n.min(64));
     let separators = options.get::<Option<Vec<String>>>("separators")?;
     let item = if indent.is_some() { "," } else { ", " };
@@ -60,6 +63,7 @@ fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Strin
     options.assert_all_used()?;
     let mut json = Json { out: String::new(), indent, item, colon, ascii, sort };
     json.value(value, 0)?;
+    spend(state, json.out.len() as u64)?;
     Ok(json.out)
 }
 
@@ -67,6 +71,9 @@ impl Json {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         if depth > MAX_JSON_DEPTH {
             return Err(refuse("the value is nested too deeply for JSON"));
+        }
+        if self.out.len() > MAX_TEXT {
+            return Err(refuse("the JSON is too long"));
         }
         match value.kind() {
             ValueKind::None => self.out += "null",

@@ -1,12 +1,24 @@
-//! A memory budget for one rendering, charged by the filters that `rewrite` puts into the source.
+//! Budgets of memory and time for one rendering, charged by the filters that `rewrite` puts into the source.
+
+use std::time::Duration;
 
 use minijinja::value::{Kwargs, Rest, StringInput, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 
-use super::rewrite::{CHARGE, CHARGE_TIMES};
+#[cfg(not(target_arch = "wasm32"))]
+use std::time::Instant;
+#[cfg(target_arch = "wasm32")]
+use web_time::Instant;
 
-/// Bytes of strings and containers that one rendering may move about.
+use super::rewrite::{FLAT, KEPT, TIMES, WHOLE};
+
+/// The variable that says how many bytes of text a rendering was given.
+pub(super) const INPUT: &str = "__input";
+/// Bytes of strings and containers that one rendering may move about, and how many more for each byte it was given.
 const BUDGET: u64 = 256 << 20;
+const BUDGET_PER_BYTE: u64 = 64;
+/// No operation between two looks at the clock takes long.
+const MAX_TIME: Duration = Duration::from_secs(10);
 /// Deeper values are refused: dropping and printing them recurses.
 const MAX_DEPTH: usize = 100;
 /// What any value costs.
@@ -17,46 +29,81 @@ const MAX_REPEATED: usize = 64;
 const PIECE: u64 = 32;
 
 /// What is left to spend.
-struct Budget(u64);
+struct Budget {
+    bytes: u64,
+    until: Instant,
+}
 
 fn refuse(what: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("the template {what}"))
 }
 
-fn spend(state: &mut State<'_, '_>, bytes: u64) -> Result<(), Error> {
-    let budget = state.get_or_insert_extension(Budget(BUDGET));
-    budget.0 = budget.0.checked_sub(bytes).ok_or_else(|| refuse(&format!("moves more than {BUDGET} bytes about")))?;
+/// Takes from the budget.
+pub(super) fn spend(state: &mut State<'_, '_>, bytes: u64) -> Result<(), Error> {
+    if state.get_extension::<Budget>().is_none() {
+        let input = state.lookup(INPUT).and_then(|input| input.as_i64()).unwrap_or(0).unsigned_abs();
+        let bytes = BUDGET.saturating_add(input.saturating_mul(BUDGET_PER_BYTE));
+        state.get_or_insert_extension(Budget { bytes, until: Instant::now() + MAX_TIME });
+    }
+    let budget = state.get_extension_mut::<Budget>().ok_or_else(|| refuse("lost its budget"))?;
+    budget.bytes = budget.bytes.checked_sub(bytes).ok_or_else(|| refuse("moves too many bytes about"))?;
     Ok(())
 }
 
-/// Charges for a value and all it contains.
-fn weigh(state: &mut State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
+/// Ends a rendering that takes too long.
+fn check_time(state: &mut State<'_, '_>) -> Result<(), Error> {
+    spend(state, CELL)?;
+    match state.get_extension::<Budget>() {
+        Some(budget) if Instant::now() > budget.until => Err(refuse("takes too long")),
+        _ => Ok(()),
+    }
+}
+
+/// Charges for a value and all it contains; for the text in it as well if `text`.
+fn weigh(state: &mut State<'_, '_>, value: &Value, text: bool, depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
         return Err(refuse("nests values too deeply"));
     }
-    spend(state, CELL + value.as_str().map_or(0, |text| text.len() as u64))?;
+    spend(state, CELL + value.as_str().filter(|_| text).map_or(0, |text| text.len() as u64))?;
     // without a known length it may be a stream that can be read once
     let container = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map);
     if container && value.len().is_some() {
         for item in value.try_iter()? {
             if value.kind() == ValueKind::Map {
-                weigh(state, &value.get_item(&item)?, depth + 1)?;
+                weigh(state, &value.get_item(&item)?, text, depth + 1)?;
             }
-            weigh(state, &item, depth + 1)?;
+            weigh(state, &item, text, depth + 1)?;
         }
     }
     Ok(())
 }
 
+fn whole(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
+    weigh(state, &value, true, 0)?;
+    Ok(value)
+}
+
+fn kept(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
+    check_time(state)?;
+    weigh(state, &value, false, 0)?;
+    Ok(value)
+}
+
+fn flat(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let bytes = value.as_str().map_or_else(|| CELL * value.len().unwrap_or(0) as u64, |text| text.len() as u64);
+    spend(state, CELL + bytes)?;
+    Ok(value)
+}
+
 /// Sets an environment up so that no template can take unbounded memory.
 pub(super) fn install(env: &mut Environment<'_>) {
-    env.add_filter(CHARGE, |state: &mut State<'_, '_>, value: Value| {
-        weigh(state, &value, 0)?;
-        Ok::<_, Error>(value)
-    });
-    env.add_filter(CHARGE_TIMES, charge_times);
+    env.add_filter(WHOLE, whole);
+    env.add_filter(KEPT, kept);
+    env.add_filter(FLAT, flat);
+    env.add_filter(TIMES, times);
     env.set_formatter(|out, state, value| {
-        weigh(state, value, 0)?;
+        check_time(state)?;
+        weigh(state, value, true, 0)?;
         minijinja::escape_formatter(out, state, value)
     });
     env.set_unknown_method_callback(method);
@@ -97,7 +144,7 @@ fn pieces(env: &mut Environment<'_>, name: &'static str) {
 }
 
 /// `*` repeats strings and lists: only short ones may be, and the count is charged.
-fn charge_times(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
+fn times(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
     let len = match value.kind() {
         ValueKind::Number => 0,
         _ => value.len().unwrap_or(0),
@@ -138,7 +185,7 @@ fn join(
     };
     let count = value.len().unwrap_or(0) as u64;
     spend(state, count.saturating_mul(each as u64))?;
-    weigh(state, value, 0)?;
+    weigh(state, value, true, 0)?;
     filters::join(state, value, joiner, attribute, options)
 }
 
@@ -169,7 +216,7 @@ fn charge_format(state: &mut State<'_, '_>, pattern: &str, values: &[Value]) -> 
     let fields = pattern.matches(['{', '%']).count();
     for value in values {
         for _ in 0..fields {
-            weigh(state, value, 0)?;
+            weigh(state, value, true, 0)?;
         }
     }
     Ok(())
@@ -187,7 +234,7 @@ fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) 
         "join" => {
             let list = args.first().cloned().unwrap_or_default();
             spend(state, (list.len().unwrap_or(0) as u64).saturating_mul(text.len() as u64))?;
-            weigh(state, &list, 0)?;
+            weigh(state, &list, true, 0)?;
         }
         _ => {}
     }

@@ -134,6 +134,8 @@ impl ChatTemplate {
             };
             context.push((name.clone(), value));
         }
+        let input: usize = variables.iter().map(|(_, value)| value.text_len()).sum();
+        context.push((limits::INPUT.to_owned(), Value::from(input as i64)));
         let mut out = Output::default();
         let template = env.get_template(NAME).map_err(|e| failed(&e))?;
         template.render_captured_to(Value::from_pairs(context), &mut out).map_err(|e| failed(&e))?;

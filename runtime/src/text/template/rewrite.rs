@@ -1,15 +1,23 @@
 //! Prepares a template's source for the engine, which counts instructions but not memory.
 //!
-//! `{% set x = x ~ x %}` doubles a string in a handful of instructions. So a filter (`limits`) that charges what it is
-//! given to a budget is put on every operand of `~`, `+` and `*`, on what every filter is given, on every list and map
-//! that is built, and on every value that is assigned. The filter returns its input, so meaning does not change.
+//! `{% set x = x ~ x %}` doubles a string in a handful of instructions. So filters (`limits`) that charge what they are
+//! given to a budget are put on the operands of operators, on what filters are given, on lists and maps that are built, on
+//! values that are assigned and on conditions. They return their input, so meaning does not change.
 //!
 //! Also here: `{% generation %}`, a training-time tag that marks assistant text, becomes `{% if true %}`.
 
-/// Charges a value.
-pub(super) const CHARGE: &str = "__charge";
+/// Charges a value with all its text: it will be printed or compared.
+pub(super) const WHOLE: &str = "__whole";
+/// Charges for the nodes of a value: it will be kept.
+pub(super) const KEPT: &str = "__kept";
+/// Charges for a string, or for the slots of a list: it will be walked or copied once.
+pub(super) const FLAT: &str = "__flat";
 /// Charges an operand of `*`.
-pub(super) const CHARGE_TIMES: &str = "__charge_times";
+pub(super) const TIMES: &str = "__times";
+
+/// Filters that look at the elements of a list, not into them.
+const FLAT_FILTERS: &str = "length count first last list reverse items dictsort select selectattr reject rejectattr default \
+    d safe bool attr int float slice batch";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -37,8 +45,7 @@ impl Token<'_> {
 }
 
 /// Names after which a bracket opens a value of its own rather than a subscript or call.
-const KEYWORDS: &[&str] =
-    &["and", "or", "not", "in", "is", "if", "else", "elif", "for", "set", "with", "do", "include", "import", "from"];
+const KEYWORDS: &str = "and or not in is if else elif for set with do include import from";
 
 /// Tokens in one tag. The engine compiles `a ~ b ~ ...` recursively; real templates have some 200 at most.
 const MAX_TOKENS: usize = 1000;
@@ -186,30 +193,33 @@ fn write_tag(source: &str, open: usize, tokens: &[Token<'_>], block: bool, out: 
 fn insertions(tokens: &[Token<'_>], block: bool) -> Vec<(usize, String)> {
     let (body, closers) = (expression_start(tokens, block), closers(tokens));
     let mut places = Vec::new();
-    let charge = |filter: &str| format!("|{filter}");
+    let charge = |token: &Token<'_>, filter: &str| (token.end(), format!("|{filter}"));
     for i in body..tokens.len() {
-        let (token, before) = (&tokens[i], i.checked_sub(1).map(|b| &tokens[b]));
-        let after_operand = before.is_some_and(ends_operand);
-        match token.text {
-            _ if token.kind != Kind::Sign => {}
-            "~" | "+" | "*" if after_operand => {
-                let filter = if token.is("*") { CHARGE_TIMES } else { CHARGE };
-                places.extend(before.map(|token| (token.end(), charge(filter))));
-                places.extend(operand_end(tokens, &closers, i + 1).map(|end| (tokens[end].end(), charge(filter))));
-            }
-            "|" if after_operand => places.extend(before.map(|token| (token.end(), charge(CHARGE)))),
-            "(" | "[" | "{" if !after_operand => {
+        let before = i.checked_sub(1).map(|b| &tokens[b]);
+        let Some(filter) = charged_by(&tokens[i], tokens.get(i + 1)) else { continue };
+        let left = match before {
+            Some(not) if tokens[i].is("in") && not.is("not") => i.checked_sub(2).map(|b| &tokens[b]),
+            before => before,
+        };
+        match (left.filter(|left| ends_operand(left)), tokens[i].text) {
+            (None, "(" | "[" | "{") => {
                 // a filter cannot stand before a subscript or call
                 let goes_on = |end: usize| tokens.get(end + 1).is_some_and(|t| [".", "[", "("].iter().any(|s| t.is(s)));
                 let end = closers[i].filter(|&end| !goes_on(end));
-                places.extend(end.map(|end| (tokens[end].end(), charge(CHARGE))));
+                places.extend(end.map(|end| charge(&tokens[end], KEPT)));
             }
-            _ => {}
+            (None, _) | (_, "(" | "[" | "{") => {}
+            (Some(left), "|") => places.push(charge(left, filter)),
+            (Some(left), _) => {
+                places.push(charge(left, filter));
+                places.extend(operand_end(tokens, &closers, i + 1).map(|end| charge(&tokens[end], filter)));
+            }
         }
     }
-    if let (true, Some(last)) = (assigns(tokens, block, body), tokens.last()) {
-        places.push((tokens[body - 1].end(), " (".into()));
-        places.push((last.end(), format!(")|{CHARGE}")));
+    if let (true, Some(last)) = (body < tokens.len() && closes_with_charge(tokens, block, body), tokens.last()) {
+        let first = if body > 0 { tokens[body - 1].end() } else { tokens[0].end() };
+        places.push((first, " (".into()));
+        places.push((last.end(), format!(")|{KEPT}")));
     }
     // stable: the assignment's closing bracket stays behind the charges of its last operand
     places.sort_by_key(|(place, _)| *place);
@@ -227,13 +237,29 @@ fn expression_start(tokens: &[Token<'_>], block: bool) -> usize {
     tokens.iter().position(|token| token.is(until)).map_or(0, |at| at + 1)
 }
 
-fn assigns(tokens: &[Token<'_>], block: bool, body: usize) -> bool {
-    block && body > 0 && body < tokens.len() && tokens[0].is("set")
+/// Whether the whole expression is charged: it is assigned, or a condition.
+fn closes_with_charge(tokens: &[Token<'_>], block: bool, body: usize) -> bool {
+    let condition = tokens.len() > 1 && (tokens[0].is("if") || tokens[0].is("elif"));
+    block && (condition || body > 0 && tokens[0].is("set"))
+}
+
+/// The filter for what stands beside a token, if it is an operator or opens a value.
+fn charged_by(token: &Token<'_>, next: Option<&Token<'_>>) -> Option<&'static str> {
+    let flat = |next: &Token<'_>| FLAT_FILTERS.split(' ').any(|name| next.is(name));
+    match (token.kind, token.text) {
+        (Kind::Name, "in") => Some(WHOLE),
+        (Kind::Sign, "~" | "==" | "!=" | "<" | ">" | "<=" | ">=") => Some(WHOLE),
+        (Kind::Sign, "+") => Some(FLAT),
+        (Kind::Sign, "*") => Some(TIMES),
+        (Kind::Sign, "|") => Some(if next.is_some_and(flat) { FLAT } else { WHOLE }),
+        (Kind::Sign, "(" | "[" | "{") => Some(KEPT),
+        _ => None,
+    }
 }
 
 fn ends_operand(token: &Token<'_>) -> bool {
     match token.kind {
-        Kind::Name => !KEYWORDS.contains(&token.text),
+        Kind::Name => !KEYWORDS.split(' ').any(|name| token.is(name)),
         Kind::Number | Kind::Text => true,
         Kind::Sign => matches!(token.text, ")" | "]" | "}"),
     }
@@ -283,27 +309,32 @@ mod tests {
     use super::*;
 
     fn short(source: &str) -> String {
-        rewrite(source).unwrap().0.replace(CHARGE_TIMES, "T").replace(CHARGE, "C")
+        let filters = [(WHOLE, "W"), (KEPT, "K"), (FLAT, "F"), (TIMES, "T")];
+        filters.iter().fold(rewrite(source).unwrap().0, |text, (filter, letter)| text.replace(filter, letter))
     }
 
     #[test]
     fn operands_literals_and_assignments_are_charged() {
         for (source, want) in [
             ("a {{ x }} b", "a {{ x }} b"),
-            ("{{ a ~ b.c[0] ~ 'x' }}", "{{ a|C ~ b.c[0]|C ~ 'x'|C }}"),
-            ("{{ f(a + 1, *r)|trim }}", "{{ f(a|C + 1|C, *r)|C|trim }}"),
+            ("{{ a ~ b.c[0] ~ 'x' }}", "{{ a|W ~ b.c[0]|W ~ 'x'|W }}"),
+            ("{{ f(a + 1, *r)|trim }}", "{{ f(a|F + 1|F, *r)|W|trim }}"),
+            ("{{ m|length == n }}", "{{ m|F|length|W == n|W }}"),
+            ("{{ a not in b and 'x' in c.d }}", "{{ a|W not in b|W and 'x'|W in c.d|W }}"),
+            ("{{ a is in [b] }}", "{{ a is in [b]|K }}"),
             ("{{- '=' * 80 -}}", "{{- '='|T * 80|T -}}"),
-            ("{%- set x = [a, b] -%}", "{%- set x = ( [a, b]|C)|C -%}"),
-            ("{% set ns.x = ns.x + y %}", "{% set ns.x = ( ns.x|C + y|C)|C %}"),
+            ("{%- set x = [a, b] -%}", "{%- set x = ( [a, b]|K)|K -%}"),
+            ("{% set ns.x = ns.x + y %}", "{% set ns.x = ( ns.x|F + y|F)|K %}"),
             ("{% set x %}", "{% set x %}"),
+            ("{% if a %}{% elif b or c %}{% else %}", "{% if ( a)|K %}{% elif ( b or c)|K %}{% else %}"),
             ("{% for (k, v) in d.items() %}", "{% for (k, v) in d.items() %}"),
-            ("{{ '%}' ~ \"a\\\"\" }}", "{{ '%}'|C ~ \"a\\\"\"|C }}"),
-            ("{% raw %}{{ a ~ b }}{% endraw %}{{ a~b }}", "{% raw %}{{ a ~ b }}{% endraw %}{{ a|C~b|C }}"),
+            ("{{ '%}' ~ \"a\\\"\" }}", "{{ '%}'|W ~ \"a\\\"\"|W }}"),
+            ("{% raw %}{{ a ~ b }}{% endraw %}{{ a~b }}", "{% raw %}{{ a ~ b }}{% endraw %}{{ a|W~b|W }}"),
             ("{# a ~ b #}", "{# a ~ b #}"),
-            ("{{ {'a': {}} }}", "{{ {'a': {}|C}|C }}"),
+            ("{{ {'a': {}} }}", "{{ {'a': {}|K}|K }}"),
             ("{%- generation -%}x{% endgeneration %}", "{%- if true -%}x{% endif %}"),
-            ("{{ (a|trim).b ~ [c][0] }}", "{{ (a|C|trim).b|C ~ [c][0]|C }}"),
-            ("{{ -a.b|abs + 2**3 }}", "{{ -a.b|C|abs|C + 2|C**3 }}"),
+            ("{{ (a|trim).b ~ [c][0] }}", "{{ (a|W|trim).b|W ~ [c][0]|W }}"),
+            ("{{ -a.b|abs + 2**3 }}", "{{ -a.b|W|abs|F + 2|F**3 }}"),
         ] {
             assert_eq!(short(source), want);
         }

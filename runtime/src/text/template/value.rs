@@ -32,6 +32,16 @@ impl From<&str> for TemplateValue {
 }
 
 impl TemplateValue {
+    /// Bytes of text in it.
+    pub(super) fn text_len(&self) -> usize {
+        match self {
+            TemplateValue::Str(text) => text.len(),
+            TemplateValue::List(items) => items.iter().map(Self::text_len).sum(),
+            TemplateValue::Map(entries) => entries.iter().map(|(key, value)| key.len() + value.text_len()).sum(),
+            _ => 0,
+        }
+    }
+
     /// The engine's value, every string marked where it could be taken for a control token.
     pub(super) fn marked(&self, control: &ControlTexts) -> Result<Value> {
         self.build(control, None, 0)
