@@ -1,67 +1,18 @@
-// out = W x for many rows x (tokens). Each invocation makes 4 matrix rows x 4 tokens in registers, so a weight is decoded
-// once for four tokens. A workgroup makes one tile (32 rows) for 4 * GROUPS tokens, whose invocations share cached loads.
+// out = W x for many rows x (tokens). Each invocation makes 8 matrix rows x 4 tokens in registers, so that a weight is
+// decoded once for four tokens and an input loaded once for eight rows. A workgroup makes two tiles (64 rows) for 4 * GROUPS
+// tokens, whose invocations share cached loads.
 #import shared/run
 #import shared/linear
 override GROUPS: u32 = 16u;
+const TILES: u32 = 2u;
 
-// Sums over some columns: column t of `rows` is token t, its components the four matrix rows; `x` sums token t's inputs.
-struct Sums { rows: mat4x4<f32>, x: vec4<f32> }
+// Eight columns of four rows or tokens: columns 0-3 and 4-7, one matrix column for each row or token.
+struct Block { lo: mat4x4<f32>, hi: mat4x4<f32> }
 
-fn add(a: Sums, b: Sums) -> Sums {
-    return Sums(a.rows + b.rows, a.x + b.x);
-}
+// Sums of four rows of two tiles, by four tokens.
+struct Tiles { first: mat4x4<f32>, second: mat4x4<f32> }
 
-fn dots(w: array<Eight, 4>, lo: vec4<f32>, hi: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(
-        dot(w[0].lo, lo) + dot(w[0].hi, hi),
-        dot(w[1].lo, lo) + dot(w[1].hi, hi),
-        dot(w[2].lo, lo) + dot(w[2].hi, hi),
-        dot(w[3].lo, lo) + dot(w[3].hi, hi),
-    );
-}
-
-// Columns 8 i to 8 i + 7 of a unit.
-fn columns(u: array<Unit, 4>, base: vec4<u32>, unit: u32, i: u32) -> Sums {
-    let w = array(eight(u[0], i), eight(u[1], i), eight(u[2], i), eight(u[3], i));
-    let at = unit * 8u + 2u * i;
-    let l0 = x[base.x + at];
-    let h0 = x[base.x + at + 1u];
-    let l1 = x[base.y + at];
-    let h1 = x[base.y + at + 1u];
-    let l2 = x[base.z + at];
-    let h2 = x[base.z + at + 1u];
-    let l3 = x[base.w + at];
-    let h3 = x[base.w + at + 1u];
-    let sums = vec4<f32>(dot(l0 + h0, ones()), dot(l1 + h1, ones()), dot(l2 + h2, ones()), dot(l3 + h3, ones()));
-    return Sums(mat4x4<f32>(dots(w, l0, h0), dots(w, l1, h1), dots(w, l2, h2), dots(w, l3, h3)), sums);
-}
-
-fn ragged(u: array<Unit, 4>, base: vec4<u32>, unit: u32, i: u32) -> Sums {
-    let w = array(eight(u[0], i), eight(u[1], i), eight(u[2], i), eight(u[3], i));
-    let at = unit * 8u + 2u * i;
-    var sums: Sums;
-    for (var t = 0u; t < 4u; t++) {
-        let lo = inside(base[t], at);
-        let hi = inside(base[t], at + 1u);
-        sums.rows[t] = dots(w, lo, hi);
-        sums.x[t] = dot(lo + hi, ones());
-    }
-    return sums;
-}
-
-// Applies scales and offsets of the four rows to the sums over half a unit.
-fn scaled(u: array<Unit, 4>, half: u32, sums: Sums) -> mat4x4<f32> {
-    let a = mat4x2<f32>(affine(u[0], half), affine(u[1], half), affine(u[2], half), affine(u[3], half));
-    let scale = vec4<f32>(a[0].x, a[1].x, a[2].x, a[3].x);
-    var rows = mat4x4<f32>(
-        sums.rows[0] * scale, sums.rows[1] * scale, sums.rows[2] * scale, sums.rows[3] * scale);
-    if (HAS_OFFSET) {
-        let offset = vec4<f32>(a[0].y, a[1].y, a[2].y, a[3].y);
-        rows += mat4x4<f32>(offset * sums.x[0], offset * sums.x[1], offset * sums.x[2], offset * sums.x[3]);
-    }
-    return rows;
-}
-
+// The four rows of a tile that an invocation makes, 8 apart.
 fn load_rows(tile: u32, unit: u32, lane: u32) -> array<Unit, 4> {
     return array(
         load_unit(tile, unit, lane),
@@ -71,32 +22,88 @@ fn load_rows(tile: u32, unit: u32, lane: u32) -> array<Unit, 4> {
     );
 }
 
-@compute @workgroup_size(8, GROUPS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-    let rows = select(run.rows, run.outputs, shape.head != 0u);
-    let tile = shape.first_tile + group.x;
-    let lane = local.x;
-    let token = 4u * (group.y * GROUPS + select(local.y, 0u, GROUPS == 1u));
-    // tokens beyond the batch repeat its last and are not stored
-    let tokens = min(vec4<u32>(token) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u));
-    let base = tokens * shape.x_stride4;
-    let full = shape.k / 32u;
-    var acc = mat4x4<f32>();
-    for (var unit = 0u; unit < full; unit++) {
-        let u = load_rows(tile, unit, lane);
-        acc += scaled(u, 0u, add(columns(u, base, unit, 0u), columns(u, base, unit, 1u)));
-        acc += scaled(u, 1u, add(columns(u, base, unit, 2u), columns(u, base, unit, 3u)));
+fn weights(u: array<Unit, 4>, i: u32) -> Block {
+    let a = eight(u[0], i);
+    let b = eight(u[1], i);
+    let c = eight(u[2], i);
+    let d = eight(u[3], i);
+    return Block(mat4x4<f32>(a.lo, b.lo, c.lo, d.lo), mat4x4<f32>(a.hi, b.hi, c.hi, d.hi));
+}
+
+fn inputs(base: vec4<u32>, at: u32) -> Block {
+    let lo = base + at;
+    let hi = lo + 1u;
+    return Block(mat4x4<f32>(x[lo.x], x[lo.y], x[lo.z], x[lo.w]), mat4x4<f32>(x[hi.x], x[hi.y], x[hi.z], x[hi.w]));
+}
+
+fn inputs_inside(base: vec4<u32>, a: u32) -> Block {
+    let lo = mat4x4<f32>(inside(base.x, a), inside(base.y, a), inside(base.z, a), inside(base.w, a));
+    let b = a + 1u;
+    return Block(lo, mat4x4<f32>(inside(base.x, b), inside(base.y, b), inside(base.z, b), inside(base.w, b)));
+}
+
+// Dot products: component j of column t is row j times token t.
+fn product(w: Block, x: Block) -> mat4x4<f32> {
+    return transpose(w.lo) * x.lo + transpose(w.hi) * x.hi;
+}
+
+fn sums(a: Block, b: Block) -> vec4<f32> {
+    return ones() * (a.lo + a.hi + b.lo + b.hi);
+}
+
+// Half a unit: applies the rows' scales, and their offsets times the sums of the inputs.
+fn half_unit(u: array<Unit, 4>, half: u32, x0: Block, x1: Block) -> mat4x4<f32> {
+    let p = product(weights(u, 2u * half), x0) + product(weights(u, 2u * half + 1u), x1);
+    let a = transpose(mat4x2<f32>(affine(u[0], half), affine(u[1], half), affine(u[2], half), affine(u[3], half)));
+    let scaled = mat4x4<f32>(a[0] * p[0], a[0] * p[1], a[0] * p[2], a[0] * p[3]);
+    if (HAS_OFFSET) {
+        let s = sums(x0, x1);
+        return scaled + mat4x4<f32>(a[1] * s.x, a[1] * s.y, a[1] * s.z, a[1] * s.w);
     }
-    for (var unit = full; unit < shape.used_units; unit++) {
-        let u = load_rows(tile, unit, lane);
-        acc += scaled(u, 0u, add(ragged(u, base, unit, 0u), ragged(u, base, unit, 1u)));
-        acc += scaled(u, 1u, add(ragged(u, base, unit, 2u), ragged(u, base, unit, 3u)));
-    }
+    return scaled;
+}
+
+// Adds half a unit to the sums of both tiles.
+fn add_half(acc: Tiles, u0: array<Unit, 4>, u1: array<Unit, 4>, half: u32, x0: Block, x1: Block) -> Tiles {
+    return Tiles(acc.first + half_unit(u0, half, x0, x1), acc.second + half_unit(u1, half, x0, x1));
+}
+
+fn store_rows(tile: u32, lane: u32, token: u32, rows: u32, acc: mat4x4<f32>) {
     for (var t = 0u; t < 4u; t++) {
         if (token + t < rows) {
             for (var j = 0u; j < 4u; j++) {
-                store(token + t, group.x, j * LANES + lane, acc[t][j]);
+                store(token + t, tile, j * LANES + lane, acc[t][j]);
             }
         }
     }
+}
+
+@compute @workgroup_size(8, GROUPS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let rows = select(run.rows, run.outputs, shape.head != 0u);
+    let lane = local.x;
+    let token = 4u * (group.y * GROUPS + select(local.y, 0u, GROUPS == 1u));
+    // tokens and tiles beyond the last repeat it and are not stored
+    let base = min(vec4<u32>(token) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * shape.x_stride4;
+    let tile = group.x * TILES;
+    let tile0 = shape.first_tile + tile;
+    let tile1 = min(tile0 + 1u, shape.first_tile + (shape.n - 1u) / TILE);
+    var acc: Tiles;
+    for (var unit = 0u; unit < shape.k / 32u; unit++) {
+        let u0 = load_rows(tile0, unit, lane);
+        let u1 = load_rows(tile1, unit, lane);
+        let at = unit * 8u;
+        acc = add_half(acc, u0, u1, 0u, inputs(base, at), inputs(base, at + 2u));
+        acc = add_half(acc, u0, u1, 1u, inputs(base, at + 4u), inputs(base, at + 6u));
+    }
+    if (RAGGED && shape.k % 32u != 0u) {
+        let unit = shape.k / 32u;
+        let u0 = load_rows(tile0, unit, lane);
+        let u1 = load_rows(tile1, unit, lane);
+        let at = unit * 8u;
+        acc = add_half(acc, u0, u1, 0u, inputs_inside(base, at), inputs_inside(base, at + 2u));
+        acc = add_half(acc, u0, u1, 1u, inputs_inside(base, at + 4u), inputs_inside(base, at + 6u));
+    }
+    store_rows(tile, lane, token, rows, acc.first);
+    store_rows(tile + 1u, lane, token, rows, acc.second);
 }

@@ -60,8 +60,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     for (var unit = slice; unit < full; unit += SPLIT) {
         acc += dot_rows(tile, unit, lane, whole(unit));
     }
-    for (var unit = full + slice; unit < shape.used_units; unit += SPLIT) {
-        acc += dot_rows(tile, unit, lane, ragged(unit));
+    if (RAGGED && shape.k % 32u != 0u && slice == 0u) {
+        acc += dot_rows(tile, full, lane, ragged(full));
     }
     if (SPLIT > 1u) {
         partial[slice * LANES + lane] = acc;

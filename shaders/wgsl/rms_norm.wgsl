@@ -6,7 +6,7 @@ struct Shape {
     accumulate: u32,
     eps: f32,
 }
-const WIDTH: u32 = 64u;
+override WIDTH: u32 = 256u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;

@@ -14,11 +14,12 @@ struct Shape {
     // where this rope's angles of 256 a and of b start
     coarse: u32,
     fine: u32,
-    norm_q: u32,
-    norm_k: u32,
     eps: f32,
 }
-const WIDTH: u32 = 64u;
+override WIDTH: u32 = 64u;
+// 1 where query heads, key heads are normed
+override NORM_Q: u32 = 1u;
+override NORM_K: u32 = 1u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
 #import shared/cache
@@ -61,17 +62,10 @@ fn norm_weight(is_query: bool, e: u32) -> f32 {
     return k_norm[e];
 }
 
-@compute @workgroup_size(WIDTH)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let pos = run.pos + group.y;
-    let slot = pos % shape.capacity;
-    let source = group.y * shape.stride + group.x * 2u * shape.pairs;
-    let is_query = group.x < shape.heads;
-    let is_value = group.x >= shape.heads + shape.kv_heads;
-    let normed = select(shape.norm_k, shape.norm_q, is_query) != 0u && !is_value;
+// RMS-norms the head, if it is one that is normed. Each invocation touches only its own elements.
+fn norm(lane: u32, is_query: bool, normed: bool) {
     var squares = 0.0;
     for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
-        head[e] = qkv[source + e];
         squares += head[e] * head[e];
     }
     let factor = inverseSqrt(sum_of_all(lane, squares) / f32(2u * shape.pairs) + shape.eps);
@@ -79,6 +73,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
             head[e] *= factor * norm_weight(is_query, e);
         }
+    }
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let pos = run.pos + group.y;
+    let slot = pos % shape.capacity;
+    let source = group.y * shape.stride + group.x * 2u * shape.pairs;
+    let is_query = group.x < shape.heads;
+    let is_value = group.x >= shape.heads + shape.kv_heads;
+    for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
+        head[e] = qkv[source + e];
+    }
+    if (NORM_Q + NORM_K > 0u) {
+        norm(lane, is_query, select(NORM_K, NORM_Q, is_query) != 0u && !is_value);
     }
     workgroupBarrier();
     for (var p = lane; p < shape.pairs; p += WIDTH) {

@@ -1,6 +1,7 @@
 // F16: four word quadruples a unit, each eight weights.
 #import shared/planes
 const HAS_OFFSET: bool = false;
+const RAGGED: bool = true;
 struct Unit { tile: u32, unit: u32, r: u32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {

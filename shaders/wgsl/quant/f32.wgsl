@@ -1,6 +1,7 @@
 // F32: eight word quadruples a unit.
 #import shared/planes
 const HAS_OFFSET: bool = false;
+const RAGGED: bool = true;
 struct Unit { tile: u32, unit: u32, r: u32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {

@@ -3,6 +3,7 @@
 #import shared/scales
 #import shared/fifth_bit
 const HAS_OFFSET: bool = true;
+const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, high: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {

@@ -4,6 +4,7 @@
 #import shared/scales
 #import shared/nibbles
 const HAS_OFFSET: bool = true;
+const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {

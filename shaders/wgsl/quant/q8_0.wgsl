@@ -2,6 +2,7 @@
 #import shared/planes
 #import shared/scales
 const HAS_OFFSET: bool = false;
+const RAGGED: bool = false;
 struct Unit { first: vec4<u32>, second: vec4<u32>, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {

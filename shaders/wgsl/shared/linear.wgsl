@@ -1,8 +1,7 @@
 // One matrix product: which rows of which planes, and where its input and output lie.
 struct Shape {
-    // columns of the matrix; units of 32 columns that hold any, and that the planes have (padded to whole blocks)
+    // columns of the matrix; units of 32 columns that the planes have, padded to whole blocks
     k: u32,
-    used_units: u32,
     units: u32,
     // first tile of the planes, rows (outputs) of this product
     first_tile: u32,

@@ -43,6 +43,9 @@ struct Tuning {
     split: u32,
     /// Groups of four tokens per workgroup of mat_mat.
     groups: u32,
+    /// Invocations per workgroup of rms_norm and of rope_store.
+    norm_width: u32,
+    rope_width: u32,
     /// Rows of the first submit of a long batch; later ones follow the measured time.
     first_rows: usize,
     /// Most rows of one submit.
@@ -51,8 +54,9 @@ struct Tuning {
 
 impl Tuning {
     /// A software adapter runs 8 invocations at a time on a few threads: more of them only cost.
-    const SOFTWARE: Tuning = Tuning { split: 1, groups: 1, first_rows: 8, max_rows: 128 };
-    const HARDWARE: Tuning = Tuning { split: 16, groups: 16, first_rows: 64, max_rows: 512 };
+    const SOFTWARE: Tuning = Tuning { split: 1, groups: 1, norm_width: 8, rope_width: 8, first_rows: 8, max_rows: 128 };
+    const HARDWARE: Tuning =
+        Tuning { split: 16, groups: 16, norm_width: 256, rope_width: 64, first_rows: 64, max_rows: 512 };
 
     fn of(kind: DeviceKind) -> Self {
         if kind == DeviceKind::Software { Self::SOFTWARE } else { Self::HARDWARE }

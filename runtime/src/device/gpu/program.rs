@@ -12,12 +12,13 @@ use crate::device::check;
 use crate::error::{Error, Result};
 use crate::graph::{Activation, BufId, Op, Plan, RopeStyle, WeightId};
 
-/// Invocations per workgroup of the elementwise kernels, rms_norm and rope_store.
+/// Invocations per workgroup of the elementwise kernels.
 const WIDTH: u32 = 64;
 /// Columns that an invocation of embed makes.
 const EMBED_COLUMNS: u32 = 8;
-/// Rows that an invocation of mat_mat makes.
-const MAT_MAT_ROWS: u32 = 4;
+/// Tokens that an invocation of mat_mat makes, and tiles that its workgroups do.
+const MAT_MAT_TOKENS: u32 = 4;
+const MAT_MAT_TILES: u32 = 2;
 /// Elements of a head that rope_store's and attention's workgroup memory holds.
 const MAX_HEAD_DIM: usize = 512;
 
@@ -191,6 +192,13 @@ impl Builder<'_> {
         self.calls.push((Form::Both, call));
     }
 
+    /// Sets the override constants of the last call.
+    fn constants(&mut self, constants: &[(&'static str, u32)]) {
+        if let Some((_, call)) = self.calls.last_mut() {
+            call.constants = constants.to_vec();
+        }
+    }
+
     /// The memory of a buffer; in the head, `hidden` means the gathered rows.
     fn slice(&self, id: BufId) -> Slice {
         Slice::whole(self.buffers.of(self.plan(), id, self.head))
@@ -279,6 +287,7 @@ impl Builder<'_> {
         ];
         let buffers = [("x", self.slice(x)), ("weight", self.vector(weight)), ("out", self.slice(out))];
         self.call("rms_norm", &fields, &buffers, 1);
+        self.constants(&[("WIDTH", self.weights.gpu.tuning.norm_width)]);
     }
 
     fn matmul(&mut self, x: BufId, add: Option<BufId>, out: BufId) {
@@ -294,7 +303,6 @@ impl Builder<'_> {
         let slab = &self.weights.placement.slabs[segment.slab];
         let fields = vec![
             ("k", slab.cols as u32),
-            ("used_units", slab.cols.div_ceil(UNIT) as u32),
             ("units", slab.layout.units(slab.cols) as u32),
             ("first_tile", (segment.slab_row / TILE) as u32),
             ("n", segment.rows as u32),
@@ -316,16 +324,17 @@ impl Builder<'_> {
         buffers.push(("run", Slice::whole(&self.buffers.run)));
         let tuning = self.weights.gpu.tuning;
         let tiles = segment.rows.div_ceil(TILE) as u32;
-        let call = |kernel: &str, constant, rows| Call {
+        let call = |kernel: &str, constant, x, rows| Call {
             shader: format!("{kernel}.{}", slab.layout.name),
             constants: vec![constant],
             fields: fields.clone(),
             buffers: buffers.clone(),
-            x: tiles,
+            x,
             rows,
         };
-        let one = call("mat_vec", ("SPLIT", tuning.split), Rows::One);
-        let many = call("mat_mat", ("GROUPS", tuning.groups), Rows::Per(MAT_MAT_ROWS * tuning.groups));
+        let one = call("mat_vec", ("SPLIT", tuning.split), tiles, Rows::One);
+        let per_group = Rows::Per(MAT_MAT_TOKENS * tuning.groups);
+        let many = call("mat_mat", ("GROUPS", tuning.groups), tiles.div_ceil(MAT_MAT_TILES), per_group);
         self.calls.extend([(Form::One, one), (Form::Many, many)]);
     }
 
@@ -344,8 +353,6 @@ impl Builder<'_> {
             ("neighbours", u32::from(rope.style == RopeStyle::Norm)),
             ("coarse", tables.coarse),
             ("fine", tables.fine),
-            ("norm_q", u32::from(a.q_norm.is_some())),
-            ("norm_k", u32::from(a.k_norm.is_some())),
             ("eps", plan.rms_eps.to_bits()),
         ];
         // a missing norm is never read; any vector may stand for it
@@ -358,8 +365,11 @@ impl Builder<'_> {
             ("keys", Slice::whole(&cache.keys)),
             ("values", Slice::whole(&cache.values)),
         ];
+        let width = self.weights.gpu.tuning.rope_width;
+        let norms = (u32::from(a.q_norm.is_some()), u32::from(a.k_norm.is_some()));
         let heads = (a.heads + 2 * a.kv_heads) as u32;
         self.call(&format!("rope_store.{}", self.buffers.kv), &fields, &buffers, heads);
+        self.constants(&[("WIDTH", width), ("NORM_Q", norms.0), ("NORM_K", norms.1)]);
     }
 
     fn attention(&mut self, qkv: BufId, layer: usize, out: BufId) {
@@ -385,8 +395,7 @@ impl Builder<'_> {
         ];
         let heads = a.heads as u32;
         self.call(&format!("attention.{}", self.buffers.kv), &fields, &buffers, heads);
-        let (_, call) = self.calls.last_mut().expect("just pushed");
-        call.constants = vec![("WIDTH", pairs.next_power_of_two().max(32))];
+        self.constants(&[("WIDTH", pairs.next_power_of_two().max(32))]);
     }
 
     fn glu(&mut self, x: BufId, activation: Activation, out: BufId) {
