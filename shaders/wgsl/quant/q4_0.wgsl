@@ -1,8 +1,8 @@
-// Q4_0: d (q - 8). One word quadruple a unit; the d of two units share a scale word.
+// Q4_0: d q, q a signed number of four bits. One word quadruple a unit; the d of two units share a scale word.
 #import shared/planes
 #import shared/scales
 #import shared/nibbles
-const HAS_OFFSET: bool = true;
+const HAS_OFFSET: bool = false;
 const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, d: f32 }
 
@@ -12,9 +12,9 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 }
 
 fn eight(u: Unit, i: u32) -> Eight {
-    return eight_nibbles(u.q[i]);
+    return eight_signed_nibbles(u.q[i]);
 }
 
 fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, -8.0 * u.d);
+    return vec2<f32>(u.d, 0.0);
 }

@@ -2,7 +2,7 @@
 #import shared/planes
 #import shared/scales
 #import shared/fifth_bit
-const HAS_OFFSET: bool = true;
+const HAS_OFFSET: bool = false;
 const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, high: u32, d: f32 }
 
@@ -13,9 +13,10 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 }
 
 fn eight(u: Unit, i: u32) -> Eight {
-    return eight_of_five_bits(u.q[i], u.high, i);
+    let q = eight_of_five_bits(u.q[i], u.high, i);
+    return Eight(q.lo - 16.0, q.hi - 16.0);
 }
 
 fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, -16.0 * u.d);
+    return vec2<f32>(u.d, 0.0);
 }

@@ -3,7 +3,7 @@
 #import shared/planes
 #import shared/scales
 #import shared/nibbles
-const HAS_OFFSET: bool = true;
+const HAS_OFFSET: bool = false;
 const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
 
@@ -27,9 +27,9 @@ fn eight(u: Unit, i: u32) -> Eight {
     let at = 8u * (i & 1u);
     let lo = low_nibbles(u.q[i]) | bit_pairs(high, at);
     let hi = high_nibbles(u.q[i]) | bit_pairs(high, at + 4u);
-    return Eight(vec4<f32>(lo), vec4<f32>(hi));
+    return Eight(vec4<f32>(lo) - 32.0, vec4<f32>(hi) - 32.0);
 }
 
 fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d[half], -32.0 * u.d[half]);
+    return vec2<f32>(u.d[half], 0.0);
 }

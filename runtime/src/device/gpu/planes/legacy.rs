@@ -14,10 +14,15 @@ fn quants(bytes: &[u8]) -> Quad {
     nibbles(|i| bytes[i % 16] >> (4 * (i / 16)))
 }
 
+/// q - 8 of each nibble, as a signed number of four bits.
+fn minus_8(word: u32) -> u32 {
+    word ^ 0x8888_8888
+}
+
 fn q4_0(bytes: &[u8], quads: &mut [Quad], scales: &mut [u32]) {
     scales[0] = half(bytes, 0) | half(bytes, 18) << 16;
-    quads[0] = quants(&bytes[2..18]);
-    quads[1] = quants(&bytes[20..36]);
+    quads[0] = quants(&bytes[2..18]).map(minus_8);
+    quads[1] = quants(&bytes[20..36]).map(minus_8);
 }
 
 fn q4_1(bytes: &[u8], quads: &mut [Quad], scales: &mut [u32]) {
