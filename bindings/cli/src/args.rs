@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use gabion::{GenerateOptions, KvType, SamplerOptions, SessionOptions};
 
@@ -32,7 +32,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, env = "GABION_MODEL", value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name (see `gabion devices`)
-    #[arg(long, global = true, env = "GABION_DEVICE", default_value = "auto")]
+    #[arg(long, global = true, env = "GABION_DEVICE", default_value = "auto", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) device: String,
     /// Threads of the CPU device [default: one per core]
     #[arg(short, long, global = true, env = "GABION_THREADS", value_name = "N", value_parser = threads)]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -53,8 +53,11 @@ fn ctrl_c_stops_a_stream_with_130() {
 #[test]
 fn ctrl_c_still_gives_a_json_object() {
     let Some((path, _)) = tiny("llama") else { return };
-    let child = command(&[&endless(&path)[..], &["--json"]].concat()).spawn().expect("it starts");
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut child = command(&[&endless(&path)[..], &["--json", "-v"]].concat()).spawn().expect("it starts");
+    // -v names the seed when generation begins
+    let mut said = std::io::BufReader::new(child.stderr.take().expect("piped")).lines();
+    assert!(said.any(|line| line.expect("UTF-8").contains("seed")));
+    std::thread::sleep(Duration::from_millis(500));
     interrupt(&child);
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130));
