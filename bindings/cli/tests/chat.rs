@@ -7,8 +7,8 @@ use common::*;
 #[test]
 fn chat_talks_through_a_pipe() {
     let Some(model) = gabion_tests::model(SMOLLM2) else { return };
-    let lines = "/help\n/regen\nSay hello.\n/regen\n/nonsense\n/clear\n/exit\nnever read\n";
-    let output = run_with(&["chat", "-m", arg(&model), "-n", "4", "--temp", "0", "-c", "256"], lines);
+    let lines = "/help\n/regen\nName a fruit.\n/regen\n/nonsense\n/clear\n/exit\nnever read\n";
+    let output = run_with(&["chat", "-m", arg(&model), "-n", "4", "--temp", "0", "--exact", "-c", "256"], lines);
     let (out, said) = (stdout(&output), stderr(&output));
     assert_eq!(output.status.code(), Some(0), "{said}");
     let replies: Vec<&str> = out.lines().filter(|line| !line.is_empty()).collect();
