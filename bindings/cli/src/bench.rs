@@ -1,5 +1,6 @@
 //! `bench`: llama-bench's tests and table. Sampling and tokenization are not measured; each test runs once before it is.
 
+use std::path::Path;
 use std::time::Instant;
 
 use gabion::{KvType, Model, Session, SessionOptions};
@@ -61,7 +62,7 @@ pub(crate) fn bench(global: &Global, args: &BenchArgs) -> Result<(), Failure> {
     let model = load(global)?.model;
     let options = SessionOptions { n_ctx: longest, n_batch: args.batch_size, kv: global.kv.map(KvType::from) };
     let mut session = model.session(&options)?;
-    let about = About::new(&model, &model_name(&model, path), global.exact);
+    let about = About::new(&model, path, global.exact);
     if args.output == BenchOutput::Md {
         output::text(&about.head())?;
     }
@@ -103,6 +104,7 @@ fn deviation(values: &[f64]) -> f64 {
 /// What stays the same in every row.
 struct About {
     model: String,
+    file: String,
     bytes: u64,
     params: u64,
     backend: String,
@@ -112,10 +114,11 @@ struct About {
 }
 
 impl About {
-    fn new(model: &Model, name: &str, exact: bool) -> Self {
+    fn new(model: &Model, path: &Path, exact: bool) -> Self {
         let (tensors, device) = (&model.header().tensors, model.device());
         Self {
-            model: name.to_owned(),
+            model: model_name(model, path),
+            file: path.display().to_string(),
             bytes: tensors.iter().map(|t| t.bytes).sum(),
             params: tensors.iter().map(|t| t.elements()).sum(),
             backend: device.backend.clone(),
@@ -155,6 +158,7 @@ impl About {
             "avg_ts": output::rounded(mean(speeds), 3),
             "stddev_ts": output::rounded(deviation(speeds), 3),
             "model": self.model,
+            "model_filename": self.file,
             "device": self.device,
             "threads": self.threads,
             "backend": self.backend,

@@ -28,6 +28,23 @@ fn run_gives_the_golden_tokens_of_tiny_models() {
     }
 }
 
+#[test]
+fn a_gpu_is_chosen_by_a_part_of_its_name() {
+    let Some((path, golden)) = tiny("llama") else { return };
+    let devices = json(&["devices", "--json"]);
+    let Some(gpu) = devices.as_array().expect("an array").iter().find(|device| device["kind"] != "cpu") else {
+        return eprintln!("skipped: no GPU, not even a software one");
+    };
+    let name = gpu["name"].as_str().expect("a name");
+    let part = name.split_whitespace().next().expect("a word").to_uppercase();
+    let prompt = &golden["prompts"][1];
+    let args = ["run", "-m", arg(&path), "--device", &part, "--exact", "--temp", "0", "--ignore-eos", "--json"];
+    let object = json(&[&args[..], &["-n", "16", "--ids", &ids_arg(&prompt["ids"])]].concat());
+    assert_eq!(object["device"], name);
+    let tokens = object["tokens"].as_array().expect("tokens");
+    assert!(tokens.iter().zip(ids(&prompt["greedy"])).all(|(token, id)| token["id"] == id), "{object}");
+}
+
 /// Log-probability of the first greedy token, by the golden file.
 fn first_logprob(prompt: &Value) -> f64 {
     let best = prompt["greedy"][0].as_u64().expect("an id") as usize;
