@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 
-from steps import house, rust  # noqa: F401  (defines the steps, in this order)
+from steps import house, rust, faces  # noqa: F401  (defines the steps, in this order)
 from steps.step import STEPS, Failed, Step
 
 

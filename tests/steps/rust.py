@@ -30,6 +30,7 @@ def models() -> None:
 def rust() -> None:
     need.rust()
     need.vulkan()
+    need.commands("gcc", "g++", "clang", "cmake", "make", "pkg-config", "valgrind")
     # one invocation: every crate is built with one set of features, once
     sh("cargo", "test", "--no-fail-fast", GABION_REQUIRE_GPU="1")
 

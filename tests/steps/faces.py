@@ -1,0 +1,30 @@
+"""The faces that other tools build and test: Python, and the web package with its page in a real browser."""
+
+from . import need
+from .rust import WASM
+from .step import TARGET, sh, step
+
+
+@step("python", "the Python package: against the header, on models, as a wheel in a fresh environment")
+def python() -> None:
+    need.rust()
+    need.commands("gcc")
+    interpreter = need.python("pytest", "setuptools>=70.1")
+    sh("cargo", "build", "-p", "gabion-c")
+    library = TARGET / "debug" / "libgabion.so"
+    sh(interpreter, "-m", "pytest", "-q", cwd="bindings/python", GABION_LIBRARY=str(library))
+
+
+@step("web", "the npm package and its chat page in Chromium: WebGPU on SwiftShader, and the CPU")
+def web() -> None:
+    need.rust()
+    need.target(WASM)
+    need.commands("node", "npm", "chromium")
+    need.wasm_bindgen()
+    need.fetch("smollm2")
+    # the native answers that the browser's are compared with
+    sh("cargo", "build", "-p", "gabion-cli")
+    sh("sh", "bindings/wasm/build.sh")
+    sh("sh", "tests/browser/checks/build.sh")
+    sh("npm", "ci", "--no-audit", "--no-fund", cwd="tests/browser")
+    sh("npm", "test", cwd="tests/browser")
