@@ -11,7 +11,7 @@ use crate::convert::{object, yield_to_events};
 use crate::failure::to_js;
 
 /// Prompt tokens that the CPU computes before the event loop gets a turn.
-const CPU_BLOCK: usize = 64;
+const CPU_BLOCK: usize = 32;
 
 /// One timeline of tokens over a model.
 #[wasm_bindgen]
