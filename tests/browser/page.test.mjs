@@ -59,7 +59,7 @@ test('picks, loads, chats, stops', { skip: !model(), timeout: 600_000 }, async (
 
   await page.locator('#input').fill('And of Italy?');
   await page.locator('#send').click();
-  await page.locator('.assistant').nth(1).filter({ hasText: /\w+ \w+/ }).waitFor({ timeout: 120_000 });
+  await page.locator('.assistant').nth(1).filter({ hasText: /\w/ }).waitFor({ timeout: 120_000 });
   await page.locator('#stop').click({ timeout: 1000 }).catch(() => {});
   await page.locator('#send').waitFor();
   await page.screenshot({ path: artifact('chat.png') });
@@ -78,7 +78,7 @@ test('runs on WebGPU and shows its name', { skip: !model(), timeout: 600_000 }, 
   assert.match(await page.locator('#device').textContent(), /^WebGPU.*swiftshader/);
   await page.locator('#input').fill('Hi');
   await page.keyboard.press('Enter');
-  await page.locator('.assistant', { hasText: /\w+ \w+/ }).waitFor({ timeout: 300_000 });
+  await page.locator('.assistant', { hasText: /\w/ }).waitFor({ timeout: 300_000 });
   await page.locator('#stop').click();
   await page.locator('#send').waitFor();
   await page.screenshot({ path: artifact('chat-webgpu.png') });

@@ -179,7 +179,7 @@ export class Engine {
     if (!stream) return;
     this.#streams.delete(args.stream);
     stream.session.cancel();
-    stream.pieces.release();
+    stream.pieces.close();
     await stream.done;
   }
 

@@ -9,11 +9,12 @@ import { nextTask } from './task.js';
 export class Handoff<T> {
   #value = Promise.withResolvers<T | undefined>();
   #taken = Promise.withResolvers<void>();
+  #closed = false;
 
   /** Offers a value; resolves when it is taken. */
   push(value: T): Promise<void> {
     this.#value.resolve(value);
-    return this.#taken.promise;
+    return this.#closed ? Promise.resolve() : this.#taken.promise;
   }
 
   /** Every later `next` gives undefined, or throws `error`. */
@@ -29,15 +30,16 @@ export class Handoff<T> {
     const value = await this.#value.promise;
     if (value !== undefined) {
       this.#value = Promise.withResolvers();
-      this.release();
+      const taken = this.#taken;
+      this.#taken = Promise.withResolvers();
+      void nextTask().then(taken.resolve);
     }
     return value;
   }
 
-  /** Lets the producer go on. */
-  release() {
-    const taken = this.#taken;
-    this.#taken = Promise.withResolvers();
-    void nextTask().then(taken.resolve);
+  /** Nobody will ask again: the producer, which is about to be stopped, never waits any more. */
+  close() {
+    this.#closed = true;
+    this.#taken.resolve();
   }
 }

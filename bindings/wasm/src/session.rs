@@ -83,7 +83,8 @@ impl Session {
 /// the event loop between them in which a cancel can arrive.
 pub(crate) async fn sync(session: &mut gabion::Session, tokens: &[u32]) -> gabion::Result<Synced> {
     let mut earlier = None;
-    if session.model().device().kind == DeviceKind::Cpu {
+    // what does not fit is refused before anything is computed
+    if session.model().device().kind == DeviceKind::Cpu && tokens.len() <= session.n_ctx() {
         let known = session.tokens().iter().zip(tokens).take_while(|(a, b)| a == b).count();
         let cancel = session.cancel_flag();
         for end in (known + CPU_BLOCK..tokens.len()).step_by(CPU_BLOCK) {
