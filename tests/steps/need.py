@@ -88,7 +88,5 @@ def python(*packages: str) -> Path:
         if output(sys.executable, "-c", "import ensurepip, venv") is None:
             install(["python3-venv"])
         sh(sys.executable, "-m", "venv", "--clear", folder)
-    missing = [name for name in packages if output(interpreter, "-c", f"import {re.split('[<>=]', name)[0]}") is None]
-    if missing:
-        sh(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *missing)
+    sh(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages)
     return interpreter
