@@ -319,6 +319,54 @@ pub unsafe extern "C" fn gabion_session_score(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::GABION_ERROR_INTERNAL;
+
+    fn session() -> Arc<Shared> {
+        let options = gabion::RuntimeOptions { device: "cpu".into(), threads: Some(1) };
+        let runtime = gabion::Runtime::new(&options).unwrap();
+        let model = gabion_tests::toy::llama().load(&runtime, &gabion::ModelOptions::default()).unwrap();
+        let session = model.session(&SessionOptions::default()).unwrap();
+        let (cancel, n_ctx) = (session.cancel_flag(), session.n_ctx());
+        Arc::new(Shared { cancel, n_ctx, slot: Mutex::new(Slot::Idle(Box::new(session))) })
+    }
+
+    fn use_it(shared: &Shared) -> Result<()> {
+        shared.with(|session| session.sync(&[1, 2]).map(drop))
+    }
+
+    #[test]
+    fn a_panic_in_a_call_breaks_the_session_for_good() {
+        let shared = session();
+        use_it(&shared).unwrap();
+        let status = guard(|| shared.with(|_| panic!("expected by this test")));
+        assert_eq!(status, GABION_ERROR_INTERNAL);
+        for _ in 0..2 {
+            assert_eq!(use_it(&shared).unwrap_err().code(), GABION_ERROR_INTERNAL);
+            assert_eq!(Lease::new(&shared).err().unwrap().code(), GABION_ERROR_INTERNAL);
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_generation_breaks_the_session_for_good() {
+        let shared = session();
+        let status = guard(|| {
+            let mut lease = Lease::new(&shared)?;
+            lease.sound = false;
+            panic!("expected by this test");
+        });
+        assert_eq!(status, GABION_ERROR_INTERNAL);
+        assert_eq!(use_it(&shared).unwrap_err().code(), GABION_ERROR_INTERNAL);
+    }
+
+    #[test]
+    fn a_lease_gives_the_session_back() {
+        let shared = session();
+        let lease = Lease::new(&shared).unwrap();
+        assert!(matches!(use_it(&shared), Err(Error::Busy(_))));
+        assert!(matches!(Lease::new(&shared), Err(Error::Busy(_))));
+        drop(lease);
+        use_it(&shared).unwrap();
+    }
 
     fn sendable<T: Send>() {}
     fn shareable<T: Send + Sync>() {}
