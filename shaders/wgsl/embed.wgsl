@@ -35,6 +35,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = (column / 8u) & 3u;
     let q = eight(u, i);
     let a = affine(u, i >> 1u);
-    store(id.y, column, a.x * q.lo + a.y);
-    store(id.y, column + 4u, a.x * q.hi + a.y);
+    store(id.y, column, a.x * (q.lo / POWERS) + a.y);
+    store(id.y, column + 4u, a.x * (q.hi / POWERS) + a.y);
 }

@@ -30,16 +30,20 @@ fn weights(u: array<Unit, 4>, i: u32) -> Block {
     return Block(mat4x4<f32>(a.lo, b.lo, c.lo, d.lo), mat4x4<f32>(a.hi, b.hi, c.hi, d.hi));
 }
 
+fn scaled(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(a * INPUT_SCALE, b * INPUT_SCALE, c * INPUT_SCALE, d * INPUT_SCALE);
+}
+
 fn inputs(base: vec4<u32>, at: u32) -> Block {
     let lo = base + at;
     let hi = lo + 1u;
-    return Block(mat4x4<f32>(x[lo.x], x[lo.y], x[lo.z], x[lo.w]), mat4x4<f32>(x[hi.x], x[hi.y], x[hi.z], x[hi.w]));
+    return Block(scaled(x[lo.x], x[lo.y], x[lo.z], x[lo.w]), scaled(x[hi.x], x[hi.y], x[hi.z], x[hi.w]));
 }
 
 fn inputs_inside(base: vec4<u32>, a: u32) -> Block {
-    let lo = mat4x4<f32>(inside(base.x, a), inside(base.y, a), inside(base.z, a), inside(base.w, a));
+    let lo = scaled(inside(base.x, a), inside(base.y, a), inside(base.z, a), inside(base.w, a));
     let b = a + 1u;
-    return Block(lo, mat4x4<f32>(inside(base.x, b), inside(base.y, b), inside(base.z, b), inside(base.w, b)));
+    return Block(lo, scaled(inside(base.x, b), inside(base.y, b), inside(base.z, b), inside(base.w, b)));
 }
 
 // Dot products: component j of column t is row j times token t.
@@ -47,20 +51,21 @@ fn product(w: Block, x: Block) -> mat4x4<f32> {
     return transpose(w.lo) * x.lo + transpose(w.hi) * x.hi;
 }
 
+// The sums of four tokens' inputs, scales undone.
 fn sums(a: Block, b: Block) -> vec4<f32> {
-    return ones() * (a.lo + a.hi + b.lo + b.hi);
+    return POWERS * (a.lo + a.hi + b.lo + b.hi);
 }
 
 // Half a unit: applies the rows' scales, and their offsets times the sums of the inputs.
 fn half_unit(u: array<Unit, 4>, half: u32, x0: Block, x1: Block) -> mat4x4<f32> {
     let p = product(weights(u, 2u * half), x0) + product(weights(u, 2u * half + 1u), x1);
     let a = transpose(mat4x2<f32>(affine(u[0], half), affine(u[1], half), affine(u[2], half), affine(u[3], half)));
-    let scaled = mat4x4<f32>(a[0] * p[0], a[0] * p[1], a[0] * p[2], a[0] * p[3]);
+    let rows = mat4x4<f32>(a[0] * p[0], a[0] * p[1], a[0] * p[2], a[0] * p[3]);
     if (HAS_OFFSET) {
         let s = sums(x0, x1);
-        return scaled + mat4x4<f32>(a[1] * s.x, a[1] * s.y, a[1] * s.z, a[1] * s.w);
+        return rows + mat4x4<f32>(a[1] * s.x, a[1] * s.y, a[1] * s.z, a[1] * s.w);
     }
-    return scaled;
+    return rows;
 }
 
 // Adds half a unit to the sums of both tiles.

@@ -4,13 +4,15 @@
 override SPLIT: u32 = 16u;
 var<workgroup> partial: array<vec4<f32>, 256>;
 
-// 32 inputs, and the sums of their halves.
+// 32 inputs, scaled, and the sums of their halves.
 struct Inputs { v: array<vec4<f32>, 8>, sums: vec2<f32> }
 
 fn inputs(v: array<vec4<f32>, 8>) -> Inputs {
-    let first = dot(v[0] + v[1] + v[2] + v[3], ones());
-    let second = dot(v[4] + v[5] + v[6] + v[7], ones());
-    return Inputs(v, vec2<f32>(first, second));
+    let first = dot(v[0] + v[1] + v[2] + v[3], vec4<f32>(1.0));
+    let second = dot(v[4] + v[5] + v[6] + v[7], vec4<f32>(1.0));
+    let s = INPUT_SCALE;
+    let scaled = array(v[0] * s, v[1] * s, v[2] * s, v[3] * s, v[4] * s, v[5] * s, v[6] * s, v[7] * s);
+    return Inputs(scaled, vec2<f32>(first, second));
 }
 
 fn whole(unit: u32) -> Inputs {

@@ -1,5 +1,6 @@
 // BF16: four word quadruples a unit, each eight weights, the upper halves of f32.
 #import shared/planes
+#import shared/ones
 const HAS_OFFSET: bool = false;
 const RAGGED: bool = true;
 struct Unit { tile: u32, unit: u32, r: u32 }

@@ -1,5 +1,6 @@
 // F16: four word quadruples a unit, each eight weights.
 #import shared/planes
+#import shared/ones
 const HAS_OFFSET: bool = false;
 const RAGGED: bool = true;
 struct Unit { tile: u32, unit: u32, r: u32 }

@@ -1,5 +1,6 @@
 // F32: eight word quadruples a unit.
 #import shared/planes
+#import shared/ones
 const HAS_OFFSET: bool = false;
 const RAGGED: bool = true;
 struct Unit { tile: u32, unit: u32, r: u32 }

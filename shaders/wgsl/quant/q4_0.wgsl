@@ -1,7 +1,7 @@
-// Q4_0: d q, q a signed number of four bits. One word quadruple a unit; the d of two units share a scale word.
+// Q4_0: d (q - 8). One word quadruple a unit; the d of two units share a scale word.
 #import shared/planes
 #import shared/scales
-#import shared/nibbles
+#import shared/bytes
 const HAS_OFFSET: bool = false;
 const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, d: f32 }
@@ -12,7 +12,8 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 }
 
 fn eight(u: Unit, i: u32) -> Eight {
-    return eight_signed_nibbles(u.q[i]);
+    let q = eight_nibbles(u.q[i]);
+    return Eight(q.lo - 8.0 * POWERS, q.hi - 8.0 * POWERS);
 }
 
 fn affine(u: Unit, half: u32) -> vec2<f32> {

@@ -1,7 +1,7 @@
 // Q4_1: d q + m. One word quadruple and one scale word (d, m) a unit.
 #import shared/planes
 #import shared/scales
-#import shared/nibbles
+#import shared/bytes
 const HAS_OFFSET: bool = true;
 const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, dm: vec2<f32> }

@@ -1,7 +1,7 @@
 // Q4_K: d scale q - dmin minimum. One word quadruple a unit; eight units share four scale words.
 #import shared/planes
 #import shared/scales
-#import shared/nibbles
+#import shared/bytes
 #import shared/k_scales
 const HAS_OFFSET: bool = true;
 const RAGGED: bool = false;

@@ -14,7 +14,7 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     let q = eight_of_five_bits(u.q[i], u.high, i);
-    return Eight(q.lo - 16.0, q.hi - 16.0);
+    return Eight(q.lo - 16.0 * POWERS, q.hi - 16.0 * POWERS);
 }
 
 fn affine(u: Unit, half: u32) -> vec2<f32> {

@@ -2,7 +2,7 @@
 // scale words: d, four of scale bytes, then two of high bit pairs for each unit.
 #import shared/planes
 #import shared/scales
-#import shared/nibbles
+#import shared/bytes
 const HAS_OFFSET: bool = false;
 const RAGGED: bool = false;
 struct Unit { q: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
@@ -18,16 +18,17 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(quants_at(tile, unit, 0u, 1u, r), vec2<u32>(first, second), d * pair);
 }
 
-fn bit_pairs(word: u32, first: u32) -> vec4<u32> {
-    return ((vec4<u32>(word) >> (vec4<u32>(0u, 2u, 4u, 6u) + 2u * first)) & vec4<u32>(3u)) << vec4<u32>(4u);
+// The high two bits of quadruple k of a word's four: for weight b, bits 8 b + 2 k and the next.
+fn bit_pairs(word: u32, k: u32) -> u32 {
+    return ((word >> (2u * k)) & 0x03030303u) << 4u;
 }
 
 fn eight(u: Unit, i: u32) -> Eight {
     let high = u.high[i >> 1u];
-    let at = 8u * (i & 1u);
-    let lo = low_nibbles(u.q[i]) | bit_pairs(high, at);
-    let hi = high_nibbles(u.q[i]) | bit_pairs(high, at + 4u);
-    return Eight(vec4<f32>(lo) - 32.0, vec4<f32>(hi) - 32.0);
+    let k = 2u * (i & 1u);
+    let lo = (u.q[i] & 0x0F0F0F0Fu) | bit_pairs(high, k);
+    let hi = ((u.q[i] >> 4u) & 0x0F0F0F0Fu) | bit_pairs(high, k + 1u);
+    return Eight(bytes_of(lo) - 32.0 * POWERS, bytes_of(hi) - 32.0 * POWERS);
 }
 
 fn affine(u: Unit, half: u32) -> vec2<f32> {

@@ -1,6 +1,8 @@
-// Q8_0: d q, q signed. Two word quadruples a unit, four weights a word; the d of two units share a scale word.
+// Q8_0: d q, q signed. Two word quadruples a unit, four weights a word: three bytes q + 128, the last q itself. The d of two
+// units share a scale word.
 #import shared/planes
 #import shared/scales
+#import shared/bytes
 const HAS_OFFSET: bool = false;
 const RAGGED: bool = false;
 struct Unit { first: vec4<u32>, second: vec4<u32>, d: f32 }
@@ -10,9 +12,10 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(quants_at(tile, unit, 0u, 2u, r), quants_at(tile, unit, 1u, 2u, r), d);
 }
 
+const BIAS = vec4<f32>(128.0, 128.0, 128.0, 0.0) * POWERS;
+
 fn signed_bytes(word: u32) -> vec4<f32> {
-    let shifted = bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u));
-    return vec4<f32>(shifted >> vec4<u32>(24u));
+    return bytes_of(word) - BIAS;
 }
 
 fn eight(u: Unit, i: u32) -> Eight {

@@ -25,9 +25,8 @@ struct Shape {
 // Rows that each invocation computes: 8, 16 and 24 apart, so that eight neighbours read 128 neighbouring bytes.
 const LANES: u32 = 8u;
 
-fn ones() -> vec4<f32> {
-    return vec4<f32>(1.0);
-}
+// What inputs are multiplied by to go with the weights (see shared/bytes).
+const INPUT_SCALE = vec4<f32>(1.0) / POWERS;
 
 // The vec4 at columns 4 * at of the row that starts at `base`; columns beyond k are zero, whatever the memory holds.
 fn inside(base: u32, at: u32) -> vec4<f32> {

@@ -4,7 +4,7 @@
 const TILE: u32 = 32u;
 @group(0) @binding(2) var<storage, read> quants: array<vec4<u32>>;
 
-// Eight consecutive weights as stored, before scale and offset.
+// Eight consecutive weights before scale and offset, each four times POWERS (see shared/bytes).
 struct Eight { lo: vec4<f32>, hi: vec4<f32> }
 
 // Word quadruple `part` of `parts` that unit has for row `r` of the tile.

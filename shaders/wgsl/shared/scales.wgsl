@@ -8,5 +8,6 @@ fn scale_at(tile: u32, block: u32, units: u32, word: u32, words: u32, r: u32) ->
 
 // One of the two f16 of a word.
 fn half_of(word: u32, second: u32) -> f32 {
-    return unpack2x16float(word >> (16u * second)).x;
+    let both = unpack2x16float(word);
+    return select(both.x, both.y, second != 0u);
 }

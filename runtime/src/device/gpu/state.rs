@@ -146,6 +146,8 @@ pub(super) struct GpuState {
     buffers: Buffers,
     programs: Programs,
     pace: Pace,
+    /// Whether a run began and has not ended: in a browser its future may be dropped while it waits.
+    running: bool,
 }
 
 /// Chooses the rows of the next submit from the time the last one took.
@@ -155,10 +157,10 @@ struct Pace {
 }
 
 impl Pace {
-    /// Rows are kept a multiple of what mat_mat takes together, and grow by no more than half at a time.
+    /// Rows are kept a multiple of what mat_mat takes together, and grow no more than fourfold at a time.
     fn observe(&mut self, rows: usize, time: Duration) {
         let fitting = rows as f64 * SUBMIT_TIME.as_secs_f64() / time.as_secs_f64().max(1e-6);
-        let next = (fitting as usize).min(rows + rows / 2 + 4) / 4 * 4;
+        let next = (fitting as usize).min(4 * rows) / 4 * 4;
         self.rows = next.clamp(4.min(self.most), self.most);
     }
 }
@@ -187,7 +189,7 @@ impl GpuState {
         let buffers = Buffers::new(&weights, options, &rows)?;
         let programs = program::build(&weights, &buffers)?;
         let pace = Pace { rows: weights.gpu.tuning.first_rows.min(rows.batch), most: rows.batch };
-        Ok(Self { weights, options: *options, rows, buffers, programs, pace })
+        Ok(Self { weights, options: *options, rows, buffers, programs, pace, running: false })
     }
 
     fn validate(&self, batch: &Batch<'_>) -> Result<()> {
@@ -210,6 +212,15 @@ impl GpuState {
         logits.clear();
         self.validate(&batch)?;
         self.weights.gpu.check()?;
+        if std::mem::replace(&mut self.running, true) && cfg!(target_arch = "wasm32") {
+            self.buffers.readback.unmap();
+        }
+        let result = self.chunks(batch, cancel, logits).await;
+        self.running = false;
+        result
+    }
+
+    async fn chunks(&mut self, batch: Batch<'_>, cancel: &CancelFlag, logits: &mut Vec<f32>) -> Result<()> {
         let n = batch.tokens.len();
         let mut done = 0;
         while done < n {

@@ -88,11 +88,9 @@ impl Gpu {
         slice.map_async(wgpu::MapMode::Read, move |result| sender.send(result));
         let mapped = self.arrival(signal).await?;
         mapped.map_err(|e| self.failure(&format!("mapping the results: {e}")))?;
-        match slice.get_mapped_range() {
-            Ok(view) => use_bytes(&view),
-            Err(e) => return Err(self.failure(&format!("reading the results: {e}"))),
-        }
+        let read = slice.get_mapped_range().map(|view| use_bytes(&view));
         buffer.unmap();
+        read.map_err(|e| self.failure(&format!("reading the results: {e}")))?;
         self.check()
     }
 

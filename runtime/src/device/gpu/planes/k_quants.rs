@@ -1,6 +1,6 @@
 //! The 256-element families: Q4_K, Q5_K, Q6_K. Eight units share the scale words.
 
-use super::{Layout, Quad, half, nibbles, word};
+use super::{Layout, Quad, fifth_bits, half, nibbles, word};
 
 pub(super) const Q4_K: Layout = Layout { name: "q4_k", block: 256, bytes: 144, quads: 8, scales: 4, repack: q4_k };
 pub(super) const Q5_K: Layout = Layout { name: "q5_k", block: 256, bytes: 176, quads: 8, scales: 12, repack: q5_k };
@@ -44,8 +44,7 @@ fn q5_k(bytes: &[u8], quads: &mut [Quad], scales: &mut [u32]) {
     header(bytes, scales);
     for (unit, quad) in quads.iter_mut().enumerate() {
         *quad = quants(&bytes[48..176], unit);
-        let high = |i: usize| u32::from(bytes[16 + i] >> unit & 1) << i;
-        scales[4 + unit] = (0..32).map(high).sum();
+        scales[4 + unit] = fifth_bits(|i| u32::from(bytes[16 + i] >> unit));
     }
 }
 
@@ -58,7 +57,8 @@ fn q6_k(bytes: &[u8], quads: &mut [Quad], scales: &mut [u32]) {
     for (unit, quad) in quads.iter_mut().enumerate() {
         let (n, g) = (unit / 4, unit % 4);
         *quad = nibbles(|l| bytes[64 * n + l + 32 * (g % 2)] >> (4 * (g / 2)));
-        let high = |l: usize| u32::from(bytes[128 + 32 * n + l] >> (2 * g) & 3) << (2 * (l % 16));
+        // of 16 weights, bits 8 b + 2 k: weight b of quadruple k
+        let high = |l: usize| u32::from(bytes[128 + 32 * n + l] >> (2 * g) & 3) << (8 * (l % 4) + 2 * (l % 16 / 4));
         scales[5 + 2 * unit] = (0..16).map(high).sum();
         scales[6 + 2 * unit] = (16..32).map(high).sum();
     }

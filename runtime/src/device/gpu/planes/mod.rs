@@ -119,6 +119,11 @@ fn nibbles(q: impl Fn(usize) -> u8) -> Quad {
     quad
 }
 
+/// The fifth bits of 32 weights, from a function whose lowest bit is weight l's: bit 8b + k is weight 4k + b's.
+fn fifth_bits(bit: impl Fn(usize) -> u32) -> u32 {
+    (0..32).map(|l| (bit(l) & 1) << (8 * (l % 4) + l / 4)).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
