@@ -3,4 +3,5 @@
 
 mod install;
 mod programs;
+mod swift;
 mod tools;
