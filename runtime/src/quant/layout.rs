@@ -9,13 +9,25 @@ use super::TensorType;
 /// Most groups a block may have.
 pub(crate) const MAX_GROUPS: usize = 16;
 
-/// Converts the bits of an IEEE half. A parameter, since kernels have an instruction for it and the reference has not.
-pub(crate) trait Half: Fn(u16) -> f32 + Copy {}
-impl<F: Fn(u16) -> f32 + Copy> Half for F {}
+/// Conversions for which vector instruction sets have instructions that compilers do not find by themselves.
+pub(crate) trait Convert: Copy {
+    /// The value of an IEEE half.
+    fn half(self, bits: u16) -> f32;
+    /// A byte for each bit, the lowest first: 255 if it is set, else 0.
+    fn bytes_of_bits(self, bits: u32) -> [u8; 32];
+}
 
-/// `Half` without special instructions.
-pub(crate) fn half_to_f32(bits: u16) -> f32 {
-    half::f16::from_bits(bits).to_f32_const()
+/// `Convert` without special instructions: the reference.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain;
+
+impl Convert for Plain {
+    fn half(self, bits: u16) -> f32 {
+        half::f16::from_bits(bits).to_f32_const()
+    }
+    fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
+        std::array::from_fn(|j| if bits >> j & 1 == 1 { 255 } else { 0 })
+    }
 }
 
 /// Writes blocks of one row from its elements.
@@ -27,7 +39,7 @@ pub(crate) trait Decode: Send + Sync + 'static {
     /// The reference encoder, where there is one.
     const ENCODE: Option<Encode>;
     /// Decodes whole blocks; `out` has room for exactly their elements.
-    fn decode(blocks: &[u8], half: impl Half, out: &mut [f32]);
+    fn decode(convert: impl Convert, blocks: &[u8], out: &mut [f32]);
 }
 
 /// A type whose weights are small integers q in groups: w = scale * (q - BIAS) + min.
@@ -45,19 +57,19 @@ pub(crate) trait Packed: Send + Sync + 'static {
     /// The reference encoder, where there is one.
     const ENCODE: Option<Encode> = None;
     /// q of the weights 32 * i .. 32 * (i + 1) of a block.
-    fn quants(block: &[u8], i: usize) -> [u8; 32];
+    fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32];
     /// Scale and min of each of the block's LEN / GROUP groups.
-    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]);
+    fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]);
 }
 
 /// `Decode::decode` of any `Packed`.
 #[inline(always)]
-pub(crate) fn decode_packed<P: Packed>(blocks: &[u8], half: impl Half, out: &mut [f32]) {
+pub(crate) fn decode_packed<P: Packed>(convert: impl Convert, blocks: &[u8], out: &mut [f32]) {
     for (block, out) in blocks.chunks_exact(P::BYTES).zip(out.chunks_exact_mut(P::LEN)) {
         let (mut scale, mut min) = ([0.0; MAX_GROUPS], [0.0; MAX_GROUPS]);
-        P::scales(block, half, &mut scale, &mut min);
+        P::scales(convert, block, &mut scale, &mut min);
         for (i, out) in out.chunks_exact_mut(32).enumerate() {
-            let q = P::quants(block, i);
+            let q = P::quants(convert, block, i);
             for half in 0..2 {
                 let group = (32 * i + 16 * half) / P::GROUP;
                 for j in 16 * half..16 * (half + 1) {
@@ -74,16 +86,16 @@ pub(crate) trait Number: Send + Sync + 'static {
     /// Bytes per element.
     const BYTES: usize;
     /// The number in `bytes`, little-endian.
-    fn get(bytes: &[u8], half: impl Half) -> f32;
+    fn get(convert: impl Convert, bytes: &[u8]) -> f32;
     /// Writes the nearest number.
     fn put(x: f32, bytes: &mut [u8]);
 }
 
 /// `Decode::decode` of any `Number`.
 #[inline(always)]
-pub(crate) fn decode_numbers<N: Number>(bytes: &[u8], half: impl Half, out: &mut [f32]) {
+pub(crate) fn decode_numbers<N: Number>(convert: impl Convert, bytes: &[u8], out: &mut [f32]) {
     for (bytes, out) in bytes.chunks_exact(N::BYTES).zip(out) {
-        *out = N::get(bytes, half);
+        *out = N::get(convert, bytes);
     }
 }
 
@@ -119,9 +131,9 @@ pub(crate) fn nibbles(bytes: &[u8]) -> [u8; 32] {
 
 /// Adds bit j of `bits` to q[j] as its bit 4.
 #[inline(always)]
-pub(crate) fn add_fifth_bits(q: &mut [u8; 32], bits: u32) {
-    let bytes = bits.to_le_bytes();
+pub(crate) fn add_fifth_bits(convert: impl Convert, q: &mut [u8; 32], bits: u32) {
+    let set = convert.bytes_of_bits(bits);
     for j in 0..32 {
-        q[j] |= u8::from(bytes[j / 8] & (1 << (j % 8)) != 0) << 4;
+        q[j] |= set[j] & 16;
     }
 }

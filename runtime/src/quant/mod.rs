@@ -16,7 +16,7 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 
-use layout::{Decode, Encode, Half, Number, Packed};
+use layout::{Convert, Decode, Encode, Number, Packed};
 
 /// A ggml tensor type. The discriminant is the id that GGUF files store.
 #[allow(non_camel_case_types)]
@@ -139,16 +139,16 @@ macro_rules! registry {
             const TYPE: TensorType = TensorType::$number;
             const ENCODE: Option<Encode> = Some(layout::encode_numbers::<$n>);
             #[inline(always)]
-            fn decode(bytes: &[u8], half: impl Half, out: &mut [f32]) {
-                layout::decode_numbers::<$n>(bytes, half, out);
+            fn decode(convert: impl Convert, bytes: &[u8], out: &mut [f32]) {
+                layout::decode_numbers::<$n>(convert, bytes, out);
             }
         })*
         $(impl Decode for $p {
             const TYPE: TensorType = TensorType::$packed;
             const ENCODE: Option<Encode> = <$p as Packed>::ENCODE;
             #[inline(always)]
-            fn decode(blocks: &[u8], half: impl Half, out: &mut [f32]) {
-                layout::decode_packed::<$p>(blocks, half, out);
+            fn decode(convert: impl Convert, blocks: &[u8], out: &mut [f32]) {
+                layout::decode_packed::<$p>(convert, blocks, out);
             }
         })*
 
@@ -198,7 +198,7 @@ impl<D: Decode> Format for Of<D> {
         D::TYPE
     }
     fn dequantize(&self, blocks: &[u8], out: &mut [f32]) {
-        D::decode(blocks, layout::half_to_f32, out);
+        D::decode(layout::Plain, blocks, out);
     }
     fn quantize(&self, x: &[f32], blocks: &mut [u8]) -> bool {
         D::ENCODE.map(|encode| encode(x, blocks)).is_some()

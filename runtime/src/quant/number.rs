@@ -1,13 +1,13 @@
 //! F32, F16 and BF16: one number per element, no blocks.
 
-use super::layout::{Half, Number, u16_at, u32_at};
+use super::layout::{Convert, Number, u16_at, u32_at};
 
 pub(crate) struct F32;
 
 impl Number for F32 {
     const BYTES: usize = 4;
     #[inline(always)]
-    fn get(bytes: &[u8], _: impl Half) -> f32 {
+    fn get(_: impl Convert, bytes: &[u8]) -> f32 {
         f32::from_bits(u32_at(bytes, 0))
     }
     fn put(x: f32, bytes: &mut [u8]) {
@@ -20,8 +20,8 @@ pub(crate) struct F16;
 impl Number for F16 {
     const BYTES: usize = 2;
     #[inline(always)]
-    fn get(bytes: &[u8], half: impl Half) -> f32 {
-        half(u16_at(bytes, 0))
+    fn get(convert: impl Convert, bytes: &[u8]) -> f32 {
+        convert.half(u16_at(bytes, 0))
     }
     fn put(x: f32, bytes: &mut [u8]) {
         bytes.copy_from_slice(&half::f16::from_f32(x).to_le_bytes());
@@ -34,7 +34,7 @@ pub(crate) struct BF16;
 impl Number for BF16 {
     const BYTES: usize = 2;
     #[inline(always)]
-    fn get(bytes: &[u8], _: impl Half) -> f32 {
+    fn get(_: impl Convert, bytes: &[u8]) -> f32 {
         f32::from_bits(u32::from(u16_at(bytes, 0)) << 16)
     }
     fn put(x: f32, bytes: &mut [u8]) {

@@ -1,6 +1,6 @@
 //! Q4_0: 32 weights d * (q - 8) in 18 bytes: f16 d, then 32 nibbles q.
 
-use super::layout::{Encode, Half, MAX_GROUPS, Packed, nibbles, u16_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles, u16_at};
 use super::legacy;
 
 pub(crate) struct Q4_0;
@@ -12,13 +12,13 @@ impl Packed for Q4_0 {
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
-    fn quants(block: &[u8], _: usize) -> [u8; 32] {
+    fn quants(_: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
         nibbles(&block[2..18])
     }
 
     #[inline(always)]
-    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
-        scale[0] = half(u16_at(block, 0));
+    fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
+        scale[0] = convert.half(u16_at(block, 0));
     }
 }
 

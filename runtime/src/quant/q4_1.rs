@@ -1,6 +1,6 @@
 //! Q4_1: 32 weights d * q + m in 20 bytes: f16 d, f16 m, then 32 nibbles q.
 
-use super::layout::{Encode, Half, MAX_GROUPS, Packed, nibbles, u16_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles, u16_at};
 use super::legacy;
 
 pub(crate) struct Q4_1;
@@ -12,14 +12,14 @@ impl Packed for Q4_1 {
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
-    fn quants(block: &[u8], _: usize) -> [u8; 32] {
+    fn quants(_: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
         nibbles(&block[4..20])
     }
 
     #[inline(always)]
-    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]) {
-        scale[0] = half(u16_at(block, 0));
-        min[0] = half(u16_at(block, 2));
+    fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]) {
+        scale[0] = convert.half(u16_at(block, 0));
+        min[0] = convert.half(u16_at(block, 2));
     }
 }
 

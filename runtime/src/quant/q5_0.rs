@@ -1,6 +1,6 @@
 //! Q5_0: 32 weights d * (q - 16) in 22 bytes: f16 d, the fifth bits of q as a u32, then their 32 nibbles.
 
-use super::layout::{Encode, Half, MAX_GROUPS, Packed, add_fifth_bits, nibbles, u16_at, u32_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, add_fifth_bits, nibbles, u16_at, u32_at};
 use super::legacy;
 
 pub(crate) struct Q5_0;
@@ -12,15 +12,15 @@ impl Packed for Q5_0 {
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
-    fn quants(block: &[u8], _: usize) -> [u8; 32] {
+    fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
         let mut q = nibbles(&block[6..22]);
-        add_fifth_bits(&mut q, u32_at(block, 2));
+        add_fifth_bits(convert, &mut q, u32_at(block, 2));
         q
     }
 
     #[inline(always)]
-    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
-        scale[0] = half(u16_at(block, 0));
+    fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
+        scale[0] = convert.half(u16_at(block, 0));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Q5_1: 32 weights d * q + m in 24 bytes: f16 d, f16 m, the fifth bits of q as a u32, then their 32 nibbles.
 
-use super::layout::{Encode, Half, MAX_GROUPS, Packed, add_fifth_bits, nibbles, u16_at, u32_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, add_fifth_bits, nibbles, u16_at, u32_at};
 use super::legacy;
 
 pub(crate) struct Q5_1;
@@ -12,16 +12,16 @@ impl Packed for Q5_1 {
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
-    fn quants(block: &[u8], _: usize) -> [u8; 32] {
+    fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
         let mut q = nibbles(&block[8..24]);
-        add_fifth_bits(&mut q, u32_at(block, 4));
+        add_fifth_bits(convert, &mut q, u32_at(block, 4));
         q
     }
 
     #[inline(always)]
-    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]) {
-        scale[0] = half(u16_at(block, 0));
-        min[0] = half(u16_at(block, 2));
+    fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]) {
+        scale[0] = convert.half(u16_at(block, 0));
+        min[0] = convert.half(u16_at(block, 2));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Q5_K: 256 weights d * sc * q - dmin * mn in 176 bytes: scales as in Q4_K, the fifth bits of q in 32 bytes (bit i of byte
 //! j belongs to weight 32 i + j), then nibbles as in Q4_K.
 
-use super::layout::{Half, MAX_GROUPS, Packed};
+use super::layout::{Convert, MAX_GROUPS, Packed};
 use super::q4_k;
 
 pub(crate) struct Q5K;
@@ -12,15 +12,19 @@ impl Packed for Q5K {
     const MIN: bool = true;
 
     #[inline(always)]
-    fn quants(block: &[u8], i: usize) -> [u8; 32] {
+    fn quants(_: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let high = &block[16..48];
         let low = &block[48 + 32 * (i / 2)..][..32];
         let shift = 4 * (i % 2);
-        std::array::from_fn(|j| low[j] >> shift & 15 | (high[j] >> i & 1) << 4)
+        let mut q = [0; 32];
+        for j in 0..32 {
+            q[j] = low[j] >> shift & 15 | (high[j] >> i & 1) << 4;
+        }
+        q
     }
 
     #[inline(always)]
-    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]) {
-        q4_k::scales(block, half, scale, min);
+    fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], min: &mut [f32; MAX_GROUPS]) {
+        q4_k::scales(convert, block, scale, min);
     }
 }

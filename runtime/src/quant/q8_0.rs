@@ -1,6 +1,6 @@
 //! Q8_0: 32 weights d * q in 34 bytes: f16 d, then 32 signed bytes q.
 
-use super::layout::{Encode, Half, MAX_GROUPS, Packed, u16_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, u16_at};
 use super::legacy;
 
 pub(crate) struct Q8_0;
@@ -12,13 +12,17 @@ impl Packed for Q8_0 {
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
-    fn quants(block: &[u8], _: usize) -> [u8; 32] {
-        std::array::from_fn(|j| block[2 + j] ^ 128)
+    fn quants(_: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
+        let mut q = [0; 32];
+        for j in 0..32 {
+            q[j] = block[2 + j] ^ 128;
+        }
+        q
     }
 
     #[inline(always)]
-    fn scales(block: &[u8], half: impl Half, scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
-        scale[0] = half(u16_at(block, 0));
+    fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
+        scale[0] = convert.half(u16_at(block, 0));
     }
 }
 

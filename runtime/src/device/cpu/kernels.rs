@@ -88,9 +88,7 @@ pub(super) fn kernels(level: Level) -> &'static Kernels {
         #[cfg(target_arch = "x86_64")]
         Level::AvxVnni => simd::table::<simd::x86::Avx2<{ simd::x86::AVX_VNNI }>>(),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => simd::table::<simd::x86::Avx512<false>>(),
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512Vnni => simd::table::<simd::x86::Avx512<true>>(),
+        Level::Avx512Vnni => simd::table::<simd::x86::Avx512>(),
         _ => &REFERENCE,
     }
 }

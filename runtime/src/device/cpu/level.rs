@@ -10,15 +10,13 @@ pub enum Level {
     Avx2,
     /// The same and AVX-VNNI.
     AvxVnni,
-    /// x86-64 with AVX-512 F, BW, DQ and VL.
-    Avx512,
-    /// The same and AVX-512 VNNI.
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
     Avx512Vnni,
 }
 
 impl Level {
     /// Every level of any machine, the faster of each architecture later.
-    pub const ALL: &[Level] = &[Level::Reference, Level::Avx2, Level::AvxVnni, Level::Avx512, Level::Avx512Vnni];
+    pub const ALL: &[Level] = &[Level::Reference, Level::Avx2, Level::AvxVnni, Level::Avx512Vnni];
 
     /// The fastest level this machine has.
     pub fn best() -> Self {
@@ -36,7 +34,6 @@ impl Level {
             Level::Reference => "reference",
             Level::Avx2 => "AVX2",
             Level::AvxVnni => "AVX-VNNI",
-            Level::Avx512 => "AVX-512",
             Level::Avx512Vnni => "AVX-512 VNNI",
         }
     }
@@ -48,12 +45,10 @@ fn has(level: Level) -> bool {
         ($($feature:tt),*) => { $(is_x86_feature_detected!($feature))&&* };
     }
     let avx2 = all!("avx2", "fma", "f16c");
-    let avx512 = avx2 && all!("avx512f", "avx512bw", "avx512dq", "avx512vl");
     match level {
         Level::Avx2 => avx2,
         Level::AvxVnni => avx2 && all!("avxvnni"),
-        Level::Avx512 => avx512,
-        Level::Avx512Vnni => avx512 && all!("avx512vnni"),
+        Level::Avx512Vnni => avx2 && all!("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"),
         _ => false,
     }
 }

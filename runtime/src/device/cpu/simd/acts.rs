@@ -68,11 +68,9 @@ pub(super) fn quantize<S: Simd>(acts: &ActsWriter<'_>, t: usize, x: &[f32]) {
             let (blocks, _) = x.as_chunks::<32>();
             for (b, x) in blocks.iter().enumerate() {
                 let (d, bytes) = block(x);
-                let sums = [0, 16].map(|half| bytes[half..half + 16].iter().map(|&b| i32::from(b)).sum::<i32>() as f32);
-                q[b] = bytemuck::cast(bytes);
-                scale[b] = d;
-                (sum16[2 * b], sum16[2 * b + 1]) = (d * sums[0], d * sums[1]);
-                sum32[b] = d * (sums[0] + sums[1]);
+                let (low, high) = (sum(&bytes[..16]) * d, sum(&bytes[16..]) * d);
+                (q[b], scale[b], sum32[b]) = (bytemuck::cast(bytes), d, low + high);
+                (sum16[2 * b], sum16[2 * b + 1]) = (low, high);
             }
             for b in blocks.len()..len {
                 (q[b], scale[b], sum32[b]) = ([0; 8], 0.0, 0.0);
@@ -88,5 +86,14 @@ fn block(x: &[f32; 32]) -> (f32, [i8; 32]) {
     let bits = x.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max);
     let amax = f32::from_bits(bits);
     let inverse = if amax > 0.0 { 127.0 / amax } else { 0.0 };
-    (amax / 127.0, x.map(|x| (x * inverse + ROUND).to_bits() as i8))
+    let mut q = [0; 32];
+    for j in 0..32 {
+        q[j] = (x[j] * inverse + ROUND).to_bits() as i8;
+    }
+    (amax / 127.0, q)
+}
+
+#[inline(always)]
+fn sum(q: &[i8]) -> f32 {
+    q.iter().map(|&q| i32::from(q)).sum::<i32>() as f32
 }

@@ -8,7 +8,7 @@ use crate::device::cpu::kernels::Scratch;
 use crate::device::cpu::mat_mul::MatMul;
 use crate::quant::layout::Decode;
 
-/// Batches of fewer rows are not worth unpacking for.
+/// Batches of fewer rows are not worth a panel.
 const MIN_ROWS: usize = 4;
 
 pub(super) fn mat_mul<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
@@ -21,12 +21,7 @@ fn few<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scr
         |s| {
             let w = &mut scratch.row[..m.cols];
             for r in rows {
-                D::decode(
-                    m.row(r),
-                    #[inline(always)]
-                    |bits| s.half(bits),
-                    w,
-                );
+                D::decode(s, m.row(r), w);
                 for t in 0..m.n {
                     m.put(t, r, &[dot(s, w, &m.x[t * m.cols..][..m.cols])]);
                 }
@@ -74,12 +69,7 @@ fn pack<S: Simd, D: Decode>(s: S, m: &MatMul<'_>, first: usize, count: usize, sc
     let panel: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch.panel);
     let w = &mut scratch.row[..m.cols];
     for lane in 0..S::LANES {
-        D::decode(
-            m.row(first + lane.min(count - 1)),
-            #[inline(always)]
-            |bits| s.half(bits),
-            w,
-        );
+        D::decode(s, m.row(first + lane.min(count - 1)), w);
         for (out, &w) in panel.chunks_exact_mut(S::LANES).zip(&*w) {
             out[lane] = w;
         }

@@ -25,12 +25,12 @@ use half::f16;
 
 use super::kernels::{Kernels, MatrixKernel};
 use crate::device::Precision;
-use crate::quant::layout::{Decode, Number, Packed};
+use crate::quant::layout::{Convert, Decode, Number, Packed};
 use crate::quant::{self, TensorType};
 
 /// Vectors of `LANES` f32, or of as many i32 that may each hold 4 bytes. A value of an implementing type proves that the
 /// CPU has its instructions; all methods are inlined into a caller that was compiled for them.
-pub(super) trait Simd: Copy + 'static {
+pub(super) trait Simd: Convert + 'static {
     type F: Copy;
     type I: Copy;
     /// The same instructions with 8 lanes: one vector holds the 32 bytes of a sub-block.
@@ -58,8 +58,6 @@ pub(super) trait Simd: Copy + 'static {
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of all lanes.
     fn sum(self, x: Self::F) -> f32;
-    /// The value of an IEEE half.
-    fn half(self, bits: u16) -> f32;
 
     fn splat_i(self, x: i32) -> Self::I;
     fn load_i(self, x: &[i32]) -> Self::I;
@@ -69,6 +67,10 @@ pub(super) trait Simd: Copy + 'static {
     fn dot4(self, acc: Self::I, q: Self::I, a: Self::I, wide: bool) -> Self::I;
     /// What is left to subtract from q after `dot4` with `wide` = (bias == 128), for weights q - bias.
     fn excess(self, bias: u8) -> f32;
+
+    /// Asks for the cache line `ahead` bytes after the start of `x`, which may lie anywhere.
+    #[inline(always)]
+    fn prefetch(self, _x: &[u8], _ahead: usize) {}
 
     #[inline(always)]
     fn zero(self) -> Self::F {

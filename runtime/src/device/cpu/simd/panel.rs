@@ -9,24 +9,14 @@ use crate::device::cpu::kernels::Scratch;
 use crate::device::cpu::mat_mul::MatMul;
 use crate::quant::layout::{MAX_GROUPS, Packed};
 
-/// Batches of fewer rows are not worth unpacking for.
-const MIN_ROWS: usize = 4;
-
 /// The kernel for types made of integers, with activations of 8 bits.
 pub(super) fn mat_mul<S: Simd, P: Packed>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
-    match m.n {
-        1 => few::<S, P, 1>(m, rows),
-        2 => few::<S, P, 2>(m, rows),
-        3 => few::<S, P, 3>(m, rows),
-        MIN_ROWS.. => many::<S, P>(m, rows, scratch),
-        0 => (),
+    if m.n > 1 {
+        return many::<S, P>(m, rows, scratch);
     }
-}
-
-fn few<S: Simd, P: Packed, const N: usize>(m: &MatMul<'_>, rows: Range<usize>) {
     enter::<S, _>(
         #[inline(always)]
-        |s| row_dot::mat_mul::<S::Row, P, N>(s.row(), m, 0, rows),
+        |s| row_dot::mat_mul::<S::Row, P>(s.row(), m, rows),
     )
 }
 
@@ -42,7 +32,6 @@ fn many<S: Simd, P: Packed>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Sc
             t += match m.n - t {
                 8.. if S::TILE == 8 => tile::<S, P, 8>(m, t, first, count, scratch),
                 4.. => tile::<S, P, 4>(m, t, first, count, scratch),
-                2.. => tile::<S, P, 2>(m, t, first, count, scratch),
                 _ => tile::<S, P, 1>(m, t, first, count, scratch),
             };
         }
@@ -59,20 +48,14 @@ fn pack<S: Simd, P: Packed>(s: S, m: &MatMul<'_>, first: usize, count: usize, sc
     for lane in 0..S::LANES {
         for (b, block) in m.row(first + lane.min(count - 1)).chunks_exact(P::BYTES).enumerate() {
             let (mut scale, mut min) = ([0.0; MAX_GROUPS], [0.0; MAX_GROUPS]);
-            P::scales(
-                block,
-                #[inline(always)]
-                |bits| s.half(bits),
-                &mut scale,
-                &mut min,
-            );
+            P::scales(s, block, &mut scale, &mut min);
             for g in 0..groups {
                 let at = (b * groups + g) * S::LANES + lane;
                 scratch.scale[at] = scale[g];
                 scratch.min[at] = min[g] - excess * scale[g];
             }
             for i in 0..P::LEN / 32 {
-                let q: [i32; 8] = bytemuck::cast(P::quants(block, i));
+                let q: [i32; 8] = bytemuck::cast(P::quants(s, block, i));
                 let out = &mut words[(b * P::LEN / 32 + i) * 8 * S::LANES..][..8 * S::LANES];
                 (0..8).for_each(|k| out[k * S::LANES + lane] = q[k]);
             }

@@ -1,10 +1,13 @@
-//! AVX2 and AVX-512, with the dot product instructions of VNNI where there are any.
+//! AVX2, with the dot product instruction of AVX-VNNI where there is one, and AVX-512 with VNNI.
+//!
+//! The few CPUs that have AVX-512 but not its VNNI use AVX2: another set of kernels would not be worth its size.
 
 use std::arch::x86_64::*;
 
 use half::f16;
 
 use super::{Simd, Simd8};
+use crate::quant::layout::Convert;
 
 /// How bytes are multiplied: by two instructions of AVX2, or by one of VNNI in either encoding.
 pub(crate) const MADD: u8 = 0;
@@ -15,9 +18,9 @@ pub(crate) const AVX512_VNNI: u8 = 2;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2<const DOT: u8>(());
 
-/// 16 lanes: AVX-512 F, BW, DQ and VL, and VNNI if `VNNI`.
+/// 16 lanes: AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512<const VNNI: bool>(());
+pub(crate) struct Avx512(());
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
@@ -26,11 +29,6 @@ fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
 
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 fn with_avx_vnni<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
-
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-fn with_avx512<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
@@ -49,6 +47,22 @@ macro_rules! intrinsics {
             unsafe { $body }
         })*
     };
+}
+
+impl<const DOT: u8> Convert for Avx2<DOT> {
+    intrinsics! {
+        fn half(bits: u16) -> f32 { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits)))) }
+        fn bytes_of_bits(bits: u32) -> [u8; 32] { {
+            if DOT == AVX512_VNNI {
+                return std::mem::transmute::<__m256i, [u8; 32]>(_mm256_movm_epi8(bits));
+            }
+            // byte j / 8 of the bits to byte j, then its bit j % 8
+            let which = _mm256_set_epi64x(0x0303_0303_0303_0303, 0x0202_0202_0202_0202, 0x0101_0101_0101_0101, 0);
+            let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
+            let copies = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits as i32), which), bit);
+            std::mem::transmute::<__m256i, [u8; 32]>(_mm256_cmpeq_epi8(copies, bit))
+        } }
+    }
 }
 
 impl<const DOT: u8> Simd for Avx2<DOT> {
@@ -80,6 +94,12 @@ impl<const DOT: u8> Simd for Avx2<DOT> {
     }
 
     #[inline(always)]
+    fn prefetch(self, x: &[u8], ahead: usize) {
+        // SAFETY: a hint, for any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().wrapping_add(ahead).cast()) }
+    }
+
+    #[inline(always)]
     fn excess(self, bias: u8) -> f32 {
         if DOT == MADD && bias == 128 { 0.0 } else { f32::from(bias) }
     }
@@ -97,7 +117,6 @@ impl<const DOT: u8> Simd for Avx2<DOT> {
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         } }
-        fn half(bits: u16) -> f32 { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits)))) }
         fn splat_i(x: i32) -> __m256i { _mm256_set1_epi32(x) }
         fn load_i(x: &[i32]) -> __m256i { _mm256_loadu_si256(x[..8].as_ptr().cast()) }
         fn to_f(x: __m256i) -> __m256 { _mm256_cvtepi32_ps(x) }
@@ -127,80 +146,56 @@ impl<const DOT: u8> Simd8 for Avx2<DOT> {
     }
 }
 
-/// `Simd::Row` of `Avx512`: the same dot product in 8 lanes.
-macro_rules! avx512 {
-    ($vnni:literal, $dot:ident, $with:ident) => {
-        impl Simd for Avx512<$vnni> {
-            type F = __m512;
-            type I = __m512i;
-            type Row = Avx2<$dot>;
-            const LANES: usize = 16;
-            const TILE: usize = 8;
-
-            unsafe fn new() -> Self {
-                Self(())
-            }
-
-            #[inline(always)]
-            fn enable<R>(self, f: impl FnOnce() -> R) -> R {
-                // SAFETY: a value of this type exists only where the CPU has its instructions.
-                unsafe { $with(f) }
-            }
-
-            #[inline(always)]
-            fn row(self) -> Self::Row {
-                Avx2(())
-            }
-
-            #[inline(always)]
-            fn excess(self, bias: u8) -> f32 {
-                self.row().excess(bias)
-            }
-
-            #[inline(always)]
-            fn half(self, bits: u16) -> f32 {
-                self.row().half(bits)
-            }
-
-            intrinsics! {
-                fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
-                fn load(x: &[f32]) -> __m512 { _mm512_loadu_ps(x[..16].as_ptr()) }
-                fn load_half(x: &[f16]) -> __m512 { _mm512_cvtph_ps(_mm256_loadu_si256(x[..16].as_ptr().cast())) }
-                fn store(x: __m512, out: &mut [f32]) -> () { _mm512_storeu_ps(out[..16].as_mut_ptr(), x) }
-                fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
-                fn mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
-                fn fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
-                fn sum(x: __m512) -> f32 { _mm512_reduce_add_ps(x) }
-                fn splat_i(x: i32) -> __m512i { _mm512_set1_epi32(x) }
-                fn load_i(x: &[i32]) -> __m512i { _mm512_loadu_si512(x[..16].as_ptr().cast()) }
-                fn to_f(x: __m512i) -> __m512 { _mm512_cvtepi32_ps(x) }
-                fn dot4(acc: __m512i, q: __m512i, a: __m512i, wide: bool) -> __m512i { dot512::<$vnni>(acc, q, a, wide) }
-            }
-        }
-    };
+impl Convert for Avx512 {
+    #[inline(always)]
+    fn half(self, bits: u16) -> f32 {
+        self.row().half(bits)
+    }
+    #[inline(always)]
+    fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
+        self.row().bytes_of_bits(bits)
+    }
 }
 
-avx512!(false, MADD, with_avx512);
-avx512!(true, AVX512_VNNI, with_avx512_vnni);
+impl Simd for Avx512 {
+    type F = __m512;
+    type I = __m512i;
+    type Row = Avx2<AVX512_VNNI>;
+    const LANES: usize = 16;
+    const TILE: usize = 8;
 
-/// `Simd::dot4` in 16 lanes.
-///
-/// # Safety
-/// The CPU must have AVX-512 BW, and VNNI if `VNNI`.
-#[inline(always)]
-unsafe fn dot512<const VNNI: bool>(acc: __m512i, q: __m512i, a: __m512i, wide: bool) -> __m512i {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if VNNI {
-            return _mm512_dpbusd_epi32(acc, q, a);
-        }
-        let signed = _mm512_xor_si512(q, _mm512_set1_epi8(-128));
-        let pairs = if wide {
-            let negated = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(signed), _mm512_setzero_si512(), a);
-            _mm512_maddubs_epi16(_mm512_abs_epi8(signed), negated)
-        } else {
-            _mm512_maddubs_epi16(q, a)
-        };
-        _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+    unsafe fn new() -> Self {
+        Self(())
+    }
+
+    #[inline(always)]
+    fn enable<R>(self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: a value of this type exists only where the CPU has its instructions.
+        unsafe { with_avx512_vnni(f) }
+    }
+
+    #[inline(always)]
+    fn row(self) -> Self::Row {
+        Avx2(())
+    }
+
+    #[inline(always)]
+    fn excess(self, bias: u8) -> f32 {
+        f32::from(bias)
+    }
+
+    intrinsics! {
+        fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
+        fn load(x: &[f32]) -> __m512 { _mm512_loadu_ps(x[..16].as_ptr()) }
+        fn load_half(x: &[f16]) -> __m512 { _mm512_cvtph_ps(_mm256_loadu_si256(x[..16].as_ptr().cast())) }
+        fn store(x: __m512, out: &mut [f32]) -> () { _mm512_storeu_ps(out[..16].as_mut_ptr(), x) }
+        fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+        fn mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+        fn fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
+        fn sum(x: __m512) -> f32 { _mm512_reduce_add_ps(x) }
+        fn splat_i(x: i32) -> __m512i { _mm512_set1_epi32(x) }
+        fn load_i(x: &[i32]) -> __m512i { _mm512_loadu_si512(x[..16].as_ptr().cast()) }
+        fn to_f(x: __m512i) -> __m512 { _mm512_cvtepi32_ps(x) }
+        fn dot4(acc: __m512i, q: __m512i, a: __m512i, _wide: bool) -> __m512i { _mm512_dpbusd_epi32(acc, q, a) }
     }
 }
