@@ -89,6 +89,12 @@ pub(super) fn kernels(level: Level) -> &'static Kernels {
         Level::AvxVnni => simd::table::<simd::x86::Avx2<{ simd::x86::AVX_VNNI }>>(),
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Vnni => simd::table::<simd::x86::Avx512>(),
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => simd::table::<simd::neon::Neon<false>>(),
+        #[cfg(target_arch = "aarch64")]
+        Level::NeonDot => simd::table::<simd::neon::Neon<true>>(),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128 => simd::table::<simd::wasm::Simd128>(),
         _ => &REFERENCE,
     }
 }

@@ -12,11 +12,20 @@ pub enum Level {
     AvxVnni,
     /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
     Avx512Vnni,
+    /// aarch64 with NEON.
+    Neon,
+    /// The same and its dot product extension.
+    NeonDot,
+    /// WebAssembly built with simd128.
+    Simd128,
 }
 
 impl Level {
     /// Every level of any machine, the faster of each architecture later.
-    pub const ALL: &[Level] = &[Level::Reference, Level::Avx2, Level::AvxVnni, Level::Avx512Vnni];
+    pub const ALL: &[Level] = {
+        use Level::*;
+        &[Reference, Avx2, AvxVnni, Avx512Vnni, Neon, NeonDot, Simd128]
+    };
 
     /// The fastest level this machine has.
     pub fn best() -> Self {
@@ -35,6 +44,9 @@ impl Level {
             Level::Avx2 => "AVX2",
             Level::AvxVnni => "AVX-VNNI",
             Level::Avx512Vnni => "AVX-512 VNNI",
+            Level::Neon => "NEON",
+            Level::NeonDot => "NEON dotprod",
+            Level::Simd128 => "simd128",
         }
     }
 }
@@ -53,7 +65,16 @@ fn has(level: Level) -> bool {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn has(_: Level) -> bool {
-    false
+#[cfg(target_arch = "aarch64")]
+fn has(level: Level) -> bool {
+    match level {
+        Level::Neon => true,
+        Level::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
+        _ => false,
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn has(level: Level) -> bool {
+    level == Level::Simd128 && cfg!(all(target_arch = "wasm32", target_feature = "simd128"))
 }

@@ -1,1 +1,160 @@
-//! wasm simd128: follows.
+//! WebAssembly simd128. 8 lanes are two vectors. There is no run-time detection: the whole module needs the feature or does
+//! not have this file.
+
+use std::arch::wasm32::*;
+
+use half::f16;
+
+use super::{Simd, Simd8, portable_half};
+use crate::quant::layout::Convert;
+
+/// 8 lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct Simd128(());
+
+/// Two vectors.
+type Pair = [v128; 2];
+
+#[inline(always)]
+fn pair_of(x: [u8; 32]) -> Pair {
+    let (halves, _) = x.as_chunks::<16>();
+    [halves[0], halves[1]].map(|bytes| {
+        let (words, _) = bytes.as_chunks::<8>();
+        u64x2(u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1]))
+    })
+}
+
+impl Convert for Simd128 {
+    #[inline(always)]
+    fn half(self, bits: u16) -> f32 {
+        portable_half(bits)
+    }
+
+    #[inline(always)]
+    fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
+        let bit = u64x2_splat(0x8040_2010_0804_0201);
+        let all = u32x4_splat(bits);
+        let low = i8x16(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+        let mut out = [0; 32];
+        for (half, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let which = i8x16_add(low, i8x16_splat(2 * half as i8));
+            let set = i8x16_eq(v128_and(i8x16_swizzle(all, which), bit), bit);
+            // SAFETY: 16 bytes are written to 16.
+            unsafe { v128_store(out.as_mut_ptr().cast(), set) };
+        }
+        out
+    }
+}
+
+impl Simd for Simd128 {
+    type F = Pair;
+    type I = Pair;
+    type Row = Self;
+    const LANES: usize = 8;
+    const TILE: usize = 4;
+
+    unsafe fn new() -> Self {
+        Self(())
+    }
+    #[inline(always)]
+    fn enable<R>(self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
+    #[inline(always)]
+    fn row(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Pair {
+        [f32x4_splat(x); 2]
+    }
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Pair {
+        let x = &x[..8];
+        // SAFETY: 8 elements are read of 8.
+        unsafe { [v128_load(x.as_ptr().cast()), v128_load(x[4..].as_ptr().cast())] }
+    }
+    #[inline(always)]
+    fn load_half(self, x: &[f16]) -> Pair {
+        let x = &x[..8];
+        let mut out = [0.0; 8];
+        for i in 0..8 {
+            out[i] = portable_half(x[i].to_bits());
+        }
+        self.load(&out)
+    }
+    #[inline(always)]
+    fn store(self, x: Pair, out: &mut [f32]) {
+        let out = &mut out[..8];
+        // SAFETY: 8 elements are written to 8.
+        unsafe {
+            v128_store(out.as_mut_ptr().cast(), x[0]);
+            v128_store(out[4..].as_mut_ptr().cast(), x[1]);
+        }
+    }
+    #[inline(always)]
+    fn add(self, a: Pair, b: Pair) -> Pair {
+        [f32x4_add(a[0], b[0]), f32x4_add(a[1], b[1])]
+    }
+    #[inline(always)]
+    fn mul(self, a: Pair, b: Pair) -> Pair {
+        [f32x4_mul(a[0], b[0]), f32x4_mul(a[1], b[1])]
+    }
+    /// In two roundings: one is not in the baseline.
+    #[inline(always)]
+    fn fma(self, a: Pair, b: Pair, c: Pair) -> Pair {
+        self.add(self.mul(a, b), c)
+    }
+    #[inline(always)]
+    fn sum(self, x: Pair) -> f32 {
+        let four = f32x4_add(x[0], x[1]);
+        let two = f32x4_add(four, i32x4_shuffle::<2, 3, 0, 1>(four, four));
+        f32x4_extract_lane::<0>(two) + f32x4_extract_lane::<1>(two)
+    }
+
+    #[inline(always)]
+    fn splat_i(self, x: i32) -> Pair {
+        [i32x4_splat(x); 2]
+    }
+    #[inline(always)]
+    fn load_i(self, x: &[i32]) -> Pair {
+        let x = &x[..8];
+        // SAFETY: 8 elements are read of 8.
+        unsafe { [v128_load(x.as_ptr().cast()), v128_load(x[4..].as_ptr().cast())] }
+    }
+    #[inline(always)]
+    fn to_f(self, x: Pair) -> Pair {
+        [f32x4_convert_i32x4(x[0]), f32x4_convert_i32x4(x[1])]
+    }
+    #[inline(always)]
+    fn dot4(self, acc: Pair, q: Pair, a: Pair, wide: bool) -> Pair {
+        let flip = i8x16_splat(if wide { -128 } else { 0 });
+        let dot = |i: usize| i32x4_add(acc[i], dot(v128_xor(q[i], flip), a[i]));
+        [dot(0), dot(1)]
+    }
+    /// Bytes are multiplied as signed ones, so a bias of 128 is subtracted on the way.
+    #[inline(always)]
+    fn excess(self, bias: u8) -> f32 {
+        if bias == 128 { 0.0 } else { f32::from(bias) }
+    }
+}
+
+impl Simd8 for Simd128 {
+    #[inline(always)]
+    fn load_bytes(self, x: &[u8; 32]) -> Pair {
+        pair_of(*x)
+    }
+    #[inline(always)]
+    fn halves(self, low: f32, high: f32) -> Pair {
+        [f32x4_splat(low), f32x4_splat(high)]
+    }
+}
+
+/// The sums of each lane's 4 products of signed bytes.
+#[inline(always)]
+fn dot(q: v128, a: v128) -> v128 {
+    let low = i32x4_extadd_pairwise_i16x8(i16x8_extmul_low_i8x16(q, a));
+    let high = i32x4_extadd_pairwise_i16x8(i16x8_extmul_high_i8x16(q, a));
+    i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(low, high), i32x4_shuffle::<1, 3, 5, 7>(low, high))
+}
