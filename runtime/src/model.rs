@@ -77,6 +77,7 @@ impl Model {
         let spec = arch::spec(&header)?;
         let plan = Arc::new(graph::lower(&spec, &header)?);
         let tokenizer = Tokenizer::from_header(&header)?;
+        fits(tokenizer.as_ref(), &spec)?;
         let template = ChatTemplate::from_header(&header)?;
         let precision = if options.exact { Precision::Exact } else { Precision::Fast };
         let device = runtime.device();
@@ -158,6 +159,17 @@ impl Model {
 
     pub(crate) fn options(&self) -> &ModelOptions {
         &self.0.options
+    }
+}
+
+/// A token without a row in the embedding could never be computed with. Rows without a token are padding.
+fn fits(tokenizer: Option<&Tokenizer>, spec: &ModelSpec) -> Result<()> {
+    match tokenizer.map(Tokenizer::n_vocab) {
+        Some(tokens) if tokens > spec.n_vocab => {
+            let (table, rows) = (&spec.embedding, spec.n_vocab);
+            Err(Error::Model(format!("the vocabulary has {tokens} tokens, '{table}' has {rows} rows")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -23,6 +23,9 @@ pub mod session;
 
 pub mod generate;
 
+#[cfg(test)]
+mod hostile;
+
 use std::ffi::c_char;
 
 /// The version of this interface. It grows only when programs built against an older header could no longer run.

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use gabion::{Error, ModelOptions, SessionOptions};
 use gabion_tests::toy;
 
-use super::{bits, cpu, fresh, models, session, tokens};
+use super::{cpu, subjects, tokens};
 
 #[test]
 fn a_running_sync_stops() {
-    let model = toy::llama().load(&cpu(), &ModelOptions { exact: true }).unwrap();
+    let subject = &subjects()[0];
+    let model = &subject.model;
     let long: Vec<u32> = (0..30_000).map(|i| i % 250).collect();
     let mut session = model.session(&SessionOptions { n_ctx: long.len(), n_batch: 32, kv: None }).unwrap();
     let flag = session.cancel_flag();
@@ -27,7 +28,7 @@ fn a_running_sync_stops() {
     // what was computed is sound: going on gives what a fresh session gives
     let short = &long[..(done + 3).min(60)];
     session.sync(short).unwrap();
-    assert_eq!(bits(session.logits()), fresh(&model, short, 0));
+    subject.assert_fresh(&session, "after a cancel");
 }
 
 #[test]
@@ -52,8 +53,9 @@ fn loading_stops_where_progress_says_so() {
 /// A cancelled generation leaves a session that gives the same as a fresh one.
 #[test]
 fn a_cancelled_generation_leaves_a_sound_session() {
-    for (name, model) in models() {
-        let mut session = session(&model, 128, 0);
+    for subject in subjects() {
+        let name = &subject.name;
+        let mut session = subject.session(128, 0);
         let flag = session.cancel_flag();
         let (mut generation, _) = session.generate(&tokens(10), &Default::default()).unwrap();
         generation.next().unwrap();
@@ -68,6 +70,6 @@ fn a_cancelled_generation_leaves_a_sound_session() {
         assert!(matches!(error, Error::Cancelled), "{name}: {error}");
         drop(generation);
         session.sync(&tokens(12)).unwrap();
-        assert_eq!(bits(session.logits()), fresh(&model, &tokens(12), 0), "{name}");
+        subject.assert_fresh(&session, "after a cancel");
     }
 }
