@@ -111,6 +111,39 @@ fn cancelled_and_wrong_calls_leave_the_state_usable() {
     assert_eq!(run(&mut *state, &CancelFlag::default()).unwrap(), good);
 }
 
+/// Submits are cut by measured time; the answer must not depend on where.
+#[test]
+fn the_same_prompt_gives_the_same_bits() {
+    let Some(gpu) = gpu(GpuOptions::default()) else { return };
+    let case =
+        ops::cases("attention").into_iter().find(|case| case.name.contains("128, 128, 64")).expect("there is one");
+    let built = ops::build(&case);
+    let mut state = loaded(&gpu, &built).unwrap().state(&options(built.n_ctx)).unwrap();
+    let mut answer = || {
+        let mut logits = Vec::new();
+        let batch = Batch { tokens: &built.batches[0], pos: 0, outputs: Outputs::Last };
+        pollster::block_on(state.run(batch, &CancelFlag::default(), &mut logits)).unwrap();
+        logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+    };
+    let first = answer();
+    for _ in 0..4 {
+        assert_eq!(answer(), first);
+    }
+}
+
+#[test]
+fn an_abandoned_load_harms_nobody() {
+    let Some(gpu) = gpu(GpuOptions::default()) else { return };
+    let built = attention_case();
+    let mut loader = gpu.clone().loader(Arc::new(built.plan.clone()), Precision::Exact).unwrap();
+    loader.rows(WeightId(0), 0, &built.data[0]).unwrap();
+    drop(loader);
+    let loader = gpu.clone().loader(Arc::new(built.plan.clone()), Precision::Exact).unwrap();
+    assert!(pollster::block_on(loader.finish()).is_err(), "nothing was loaded");
+    let mut state = loaded(&gpu, &built).unwrap().state(&options(64)).unwrap();
+    run(&mut *state, &CancelFlag::default()).unwrap();
+}
+
 #[test]
 fn an_unknown_adapter_is_an_error_that_names_the_others() {
     let wanted = GpuOptions { name_filter: Some("no such adapter".into()), allow_software: true, ..Default::default() };
