@@ -29,7 +29,7 @@ function choice(name, url, bytes) {
   const label = document.createElement('label');
   label.className = 'choice';
   const radio = Object.assign(document.createElement('input'), { type: 'radio', name: 'model', value: url });
-  label.append(radio, span('title', name.replace(/\.gguf$/, '')), span('note', megabytes(bytes)));
+  label.append(radio, span('title', name.replace(/\.gguf$/, '')), span('note', size(bytes)));
   radio.dataset.server = 'true';
   return label;
 }
@@ -38,7 +38,7 @@ function span(className, textContent) {
   return Object.assign(document.createElement('span'), { className, textContent });
 }
 
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+const size = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
 
 function chosen() {
   const radio = document.querySelector('input[name="model"]:checked');
@@ -83,8 +83,8 @@ function showProgress({ file, loaded, total }, ms) {
   if (!total) return;
   $('bar').max = total;
   $('bar').value = loaded;
-  const rate = loaded ? ` · ${megabytes((loaded / ms) * 1000)}/s` : '';
-  $('progress-text').textContent = `${megabytes(loaded)} of ${megabytes(total)}${rate}`;
+  const rate = loaded ? ` · ${size((loaded / ms) * 1000)}/s` : '';
+  $('progress-text').textContent = `${size(loaded)} of ${size(total)}${rate}`;
 }
 
 async function unload() {

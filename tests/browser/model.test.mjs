@@ -72,16 +72,21 @@ describe('SmolLM2', { skip: !model() }, () => {
     });
   }
 
-  test('loading on WebGPU keeps wasm memory small, and the file out of it', { timeout: 600_000 }, async () => {
-    const result = await generate({ device: 'webgpu' }, ['Hello']);
-    show('WebGPU, default', result);
-    assert.ok(result.wasmBytes < WASM_LIMIT, `${result.wasmBytes} bytes of wasm memory`);
-    const [first, last] = [result.progress.at(0), result.progress.at(-1)];
-    assert.equal(first.status, 'initiate');
-    assert.equal(last.status, 'ready');
-    assert.equal(last.loaded, last.total);
-    assert.equal(last.file, SMOLLM2);
-  });
+  for (const [device, limit] of [['webgpu', WASM_LIMIT], ['cpu', undefined]]) {
+    test(`as it is used by default, on ${device}`, { timeout: 600_000 }, async () => {
+      const result = await generate({ device }, ['Once upon a time']);
+      show(`${device}, default`, result);
+      const { ids, timings } = result.answers[0];
+      assert.deepEqual([ids.length, timings.prefillTokens, timings.decodeTokens], [TOKENS, 4, TOKENS - 1]);
+      assert.ok(timings.prefillMs > 0 && timings.decodeMs > 0);
+      // weights go to the GPU a few MiB at a time
+      if (limit) assert.ok(result.wasmBytes < limit, `${result.wasmBytes} bytes of wasm memory`);
+      const [first, last] = [result.progress.at(0), result.progress.at(-1)];
+      assert.deepEqual([first.status, last.status, last.file], ['initiate', 'ready', SMOLLM2]);
+      assert.equal(last.loaded, last.total);
+      assert.ok(result.progress.every(({ loaded }, i, all) => i === 0 || loaded >= all[i - 1].loaded));
+    });
+  }
 });
 
 /** What an async function of the page throws, as data. */

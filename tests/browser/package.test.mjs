@@ -217,6 +217,92 @@ test('disposing frees every GPU buffer', { skip: !model(), timeout: 120_000 }, a
   assert.equal(disposed, 0);
 });
 
+describe('after a defect nothing hangs', { skip: !model() }, () => {
+  test('a panic tells its message', async () => {
+    const run = async () => {
+      const { default: init, ...checks } = await import('/checks/checks.js');
+      await init();
+      let message;
+      checks.onPanic((text) => (message = text));
+      try {
+        checks.panic();
+      } catch (error) {
+        return { message, trap: error instanceof WebAssembly.RuntimeError };
+      }
+    };
+    const { message, trap } = await web.page.evaluate(run);
+    assert.match(message, /as asked/);
+    assert.equal(trap, true);
+  });
+
+  for (const late of [false, true]) {
+    test(late ? 'a trap while a future goes on' : 'a trap in a call', { timeout: 60_000 }, async () => {
+      const page = await web.browser.newPage();
+      await page.goto(web.base);
+      const run = async ({ url, late }) => {
+        const { Model } = await import('/package/index.js');
+        const wasm = await import('/package/wasm/gabion.js');
+        const model = await Model.load(url, { device: 'cpu', worker: false });
+        const trap = () => {
+          throw new WebAssembly.RuntimeError('unreachable');
+        };
+        wasm.Session.prototype.sync = () => (late ? new Promise(() => setTimeout(trap, 10)) : trap());
+        const session = await model.session({ contextSize: 16 });
+        const code = (promise) => promise.then(() => 'done', (error) => error.code);
+        const codes = [await code(session.sync([1])), await code(session.tokens()), await code(model.tokenize('Hi'))];
+        await model.dispose();
+        return codes;
+      };
+      assert.deepEqual(await page.evaluate(run, { url: FILE, late }), ['internal', 'internal', 'internal']);
+      await page.close();
+    });
+  }
+});
+
+describe('devices', { skip: !model() }, () => {
+  const device = async ({ url, device }) => {
+    const { Model } = await import('/package/index.js');
+    const model = await Model.load(url, { device }).catch((error) => error);
+    await model.dispose?.();
+    return model.info ? model.info.device : { code: model.code };
+  };
+
+  test('auto does not take a GPU that is emulated on the CPU', { timeout: 60_000 }, async () => {
+    const info = await web.page.evaluate(device, { url: FILE, device: 'auto' });
+    assert.deepEqual([info.kind, info.backend], ['cpu', 'cpu']);
+    const asked = await web.page.evaluate(device, { url: FILE, device: 'webgpu' });
+    assert.deepEqual([asked.kind, asked.backend], ['software', 'webgpu']);
+  });
+
+  test('a browser without WebGPU, or without an adapter', { timeout: 60_000 }, async () => {
+    const plain = await open({ flags: ['--no-sandbox', '--host-resolver-rules=MAP gabion.test 127.0.0.1'] });
+    // WebGPU is there only on pages that are local or come by https
+    const insecure = plain.base.replace('127.0.0.1', 'gabion.test');
+    try {
+      for (const [base, present] of [[plain.base, true], [insecure, false]]) {
+        await plain.page.goto(base);
+        assert.equal(await plain.page.evaluate(() => navigator.gpu !== undefined), present);
+        assert.equal((await plain.page.evaluate(device, { url: FILE, device: 'auto' })).kind, 'cpu');
+        assert.deepEqual(await plain.page.evaluate(device, { url: FILE, device: 'webgpu' }), { code: 'device' });
+      }
+    } finally {
+      await plain.close();
+    }
+  });
+});
+
+test('a context that does not fit in memory is an error, not the end of the page', { skip: !model(), timeout: 60_000 }, async () => {
+  const run = async (url) => {
+    const { Model } = await import('/package/index.js');
+    const model = await Model.load(url, { device: 'cpu' });
+    const code = await model.session({ contextSize: 1 << 20 }).then(() => 'done', (error) => error.code);
+    const after = await model.tokenize('Hello').then((ids) => ids.length, (error) => error.code);
+    await model.dispose();
+    return { code, after };
+  };
+  assert.deepEqual(await web.page.evaluate(run, FILE), { code: 'out_of_memory', after: 1 });
+});
+
 for (const name of ['llama', 'qwen2', 'gemma3']) {
   test(`tiny ${name} on WebGPU and CPU: golden logits`, { skip: !tiny(`${name}.gguf`), timeout: 120_000 }, async () => {
     const run = async ({ name, device }) => {

@@ -4,6 +4,7 @@ import init, * as wasm from './wasm/gabion.js';
 import { GabionError, invalid, toWire } from './errors.js';
 import { Handoff } from './handoff.js';
 import { files, type FileInput } from './sources.js';
+import { deferred } from './task.js';
 import type {
   GenerateOptions, LoadOptions, MemoryInfo, ModelInfo, Piece, Progress, Prompt, SessionInfo, SessionOptions, StopReason,
   Synced, Timings, Tokens,
@@ -44,16 +45,41 @@ interface Stream {
   done: Promise<void>;
 }
 
-const ADAPTER: Record<LoadArgs['device'], string> = { auto: 'auto', webgpu: 'gpu', cpu: 'cpu' };
+/** The core's word for a device. The core must not look for WebGPU where there is none: Node, or a page without https. */
+function deviceName(device: LoadArgs['device']): string {
+  if (device === 'cpu' || (device === 'auto' && !gpu())) return 'cpu';
+  if (gpu()) return device === 'auto' ? 'auto' : 'gpu';
+  const reason = globalThis.isSecureContext ? 'this browser has no WebGPU' : 'WebGPU needs a page served by https';
+  throw new GabionError('device', `${reason}; use device 'cpu' or 'auto'`);
+}
+
+/** The part of `navigator.gpu` that is used here. */
+interface Gpu {
+  requestAdapter(options: object): Promise<{ info: Record<string, string> } | null>;
+}
+
+function gpu(): Gpu | undefined {
+  return (globalThis.navigator as { gpu?: Gpu } | undefined)?.gpu;
+}
 
 /** The one wasm instance of this thread. */
 let memory: WebAssembly.Memory | undefined;
-const broken = Promise.withResolvers<never>();
-broken.promise.catch(() => {});
+let death: GabionError | undefined;
+/** Ends of the calls that run. */
+const running = new Set<(error: GabionError) => void>();
 
 /** After a panic or a trap nothing in the instance can be trusted: every call, running or later, fails. */
-export function die(message: string) {
-  broken.reject(new GabionError('internal', message));
+function die(message: string) {
+  death ??= new GabionError('internal', message);
+  for (const reject of running) reject(death);
+}
+
+/** `work`, or the instance's death if that comes first. */
+function alive<T>(work: Promise<T>): Promise<T> {
+  const { promise, resolve, reject } = deferred<T>();
+  running.add(reject);
+  work.then(resolve, reject);
+  return promise.finally(() => running.delete(reject));
 }
 
 async function start(source: LoadArgs['wasm']) {
@@ -61,8 +87,20 @@ async function start(source: LoadArgs['wasm']) {
   const exports = await init(options).catch((error: unknown) => {
     throw new GabionError('io', `cannot load the wasm module: ${error}`);
   });
+  if (!memory) watch();
   memory = exports.memory;
+}
+
+/** A panic, or a trap (out of memory) while the core goes on with a future, rejects no promise by itself. */
+function watch() {
   wasm.onPanic(die);
+  globalThis.addEventListener?.('error', ({ error }: ErrorEvent) => {
+    if (error instanceof WebAssembly.RuntimeError) die(trapped(error));
+  });
+}
+
+function trapped(error: WebAssembly.RuntimeError): string {
+  return `the wasm instance ended: ${error.message}`;
 }
 
 export class Engine {
@@ -75,17 +113,18 @@ export class Engine {
   /** Calls a verb by its name. */
   async call<V extends Verb>(verb: V, args: Args<V>, context: Context): Promise<Result<V>> {
     context.signal.throwIfAborted();
-    const run = this[verb].bind(this) as (args: Args<V>, context: Context) => Result<V> | Promise<Result<V>>;
-    const result = (async () => run(args, context))().catch((error: unknown) => {
-      if (error instanceof WebAssembly.RuntimeError) die(`the wasm instance ended: ${error.message}`);
-      throw error;
+    if (death) throw death;
+    const run = this[verb].bind(this) as (args: Args<V>, context: Context) => Promise<Result<V>>;
+    const result = new Promise<Result<V>>((resolve) => resolve(run(args, context)));
+    result.catch((error: unknown) => {
+      if (error instanceof WebAssembly.RuntimeError) die(trapped(error));
     });
-    return Promise.race([broken.promise, result]);
+    return alive(result);
   }
 
   async load(args: LoadArgs, { signal, emit }: Context): Promise<ModelInfo> {
     await start(args.wasm);
-    this.#runtime = await wasm.Runtime.open(ADAPTER[args.device]);
+    this.#runtime = await wasm.Runtime.open(deviceName(args.device));
     const list = files(args.files, signal);
     try {
       await Promise.all(list.map((file) => file.open()));
@@ -232,7 +271,7 @@ export type Result<V extends Verb> = Awaited<ReturnType<Methods[V]>>;
 
 /** Starts a generation whose pieces go through a `Handoff`; `ready` settles when the prompt is computed. */
 function produce(session: wasm.Session, tokens: Uint32Array, options: GenerateArgs['options']) {
-  const ready = Promise.withResolvers<void>();
+  const ready = deferred<void>();
   const timings = { prefillTokens: 0, prefillMs: 0, decodeTokens: -1, decodeMs: 0 };
   const stream: Stream = { session, pieces: new Handoff(), timings, stopReason: 'eog', done: Promise.resolve() };
   let resumed = performance.now();
@@ -277,8 +316,7 @@ async function cancellable<T>(session: wasm.Session, signal: AbortSignal, work: 
 async function describe(runtime: wasm.Runtime): Promise<ModelInfo['device']> {
   const info = runtime.info() as ModelInfo['device'];
   if (info.backend !== 'webgpu') return info;
-  const gpu = (navigator as { gpu?: { requestAdapter(o: object): Promise<{ info: Record<string, string> } | null> } }).gpu;
-  const adapter = (await gpu?.requestAdapter({ powerPreference: 'high-performance' }))?.info;
+  const adapter = (await gpu()?.requestAdapter({ powerPreference: 'high-performance' }))?.info;
   const known = [adapter?.['vendor'], adapter?.['architecture'], adapter?.['description']].filter(Boolean);
   return known.length ? { ...info, name: `WebGPU (${known.join(' ')})` } : info;
 }

@@ -6,7 +6,7 @@ export type ErrorCode =
   | 'out_of_memory' | 'context_full' | 'cancelled' | 'busy' | 'internal' | 'disposed';
 
 const INTERNAL = -13;
-const STATUS: Partial<Record<ErrorCode, number>> = { invalid_argument: -1, io: -2, internal: INTERNAL };
+const STATUS: Partial<Record<ErrorCode, number>> = { invalid_argument: -1, io: -2, device: -8, internal: INTERNAL };
 
 /** Why an operation failed. A stop through an `AbortSignal` is not this but the signal's reason, an `AbortError`. */
 export class GabionError extends Error {

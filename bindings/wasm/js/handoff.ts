@@ -1,14 +1,14 @@
 // One value at a time from a producer that waits to a consumer that asks.
 
-import { nextTask } from './task.js';
+import { deferred, nextTask } from './task.js';
 
 /**
  * The producer works one value ahead: it may go on as soon as its last value is taken. It then goes on in a task of its
  * own, so that the value's way out, and a message that stops everything, come before a long computation on this thread.
  */
 export class Handoff<T> {
-  #value = Promise.withResolvers<T | undefined>();
-  #taken = Promise.withResolvers<void>();
+  #value = deferred<T | undefined>();
+  #taken = deferred<void>();
   #closed = false;
 
   /** Offers a value; resolves when it is taken. */
@@ -29,9 +29,9 @@ export class Handoff<T> {
   async next(): Promise<T | undefined> {
     const value = await this.#value.promise;
     if (value !== undefined) {
-      this.#value = Promise.withResolvers();
+      this.#value = deferred();
       const taken = this.#taken;
-      this.#taken = Promise.withResolvers();
+      this.#taken = deferred();
       void nextTask().then(taken.resolve);
     }
     return value;

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // `Model`: a loaded model, wherever it runs.
 
 import { absolute, inputs } from './sources.js';

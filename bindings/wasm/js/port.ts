@@ -2,7 +2,7 @@
 
 import { type Args, Engine, type Result, type Verb } from './engine.js';
 import { fromWire, GabionError, toWire, type WireError } from './errors.js';
-import { nextTask } from './task.js';
+import { deferred, nextTask } from './task.js';
 import type { Progress } from './types.js';
 
 /** To the worker: a call, or the wish to end one. */
@@ -63,7 +63,7 @@ export class WorkerPort implements Port {
     if (this.#closed) return Promise.reject(this.#closed);
     if (signal?.aborted) return Promise.reject(signal.reason);
     const id = ++this.#lastId;
-    const { promise, resolve, reject } = Promise.withResolvers<Result<V>>();
+    const { promise, resolve, reject } = deferred<Result<V>>();
     const cancel = () => this.#worker.postMessage({ id, cancel: true } satisfies Request);
     signal?.addEventListener('abort', cancel);
     this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject, options });

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // `Session`, one timeline of a model, and `Generation`, a stream of text from it.
 
 import type { Ending } from './engine.js';

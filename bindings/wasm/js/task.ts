@@ -1,4 +1,4 @@
-// A turn of the event loop.
+// A turn of the event loop, and a promise that is settled from outside.
 
 /** Resolves in a new task. Unlike a timer it is never slowed down, neither when nested nor in a hidden page. */
 export function nextTask(): Promise<void> {
@@ -10,4 +10,17 @@ export function nextTask(): Promise<void> {
     };
     port2.postMessage(undefined);
   });
+}
+
+export interface Deferred<T> {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+/** What `Promise.withResolvers` gives, for browsers of before 2024 too. */
+export function deferred<T>(): Deferred<T> {
+  let settle!: Omit<Deferred<T>, 'promise'>;
+  const promise = new Promise<T>((resolve, reject) => (settle = { resolve, reject }));
+  return { promise, ...settle };
 }

@@ -1,6 +1,6 @@
 // The worker's script: an engine that is called by messages.
 
-import { die, Engine } from './engine.js';
+import { Engine } from './engine.js';
 import { toWire } from './errors.js';
 import type { Reply, Request } from './port.js';
 
@@ -8,15 +8,11 @@ import type { Reply, Request } from './port.js';
 interface Scope {
   onmessage: ((event: MessageEvent<Request>) => void) | null;
   postMessage(message: Reply, transfer?: Transferable[]): void;
-  addEventListener(type: 'error', listener: (event: ErrorEvent) => void): void;
 }
 
 const scope = globalThis as unknown as Scope;
 const engine = new Engine();
 const running = new Map<number, AbortController>();
-
-// a trap outside every call, e.g. out of memory while a future of the core goes on
-scope.addEventListener('error', (event) => die(`the wasm instance ended: ${event.message}`));
 
 scope.onmessage = ({ data }) => {
   if ('cancel' in data) running.get(data.id)?.abort();

@@ -2,6 +2,8 @@
 //! tests/cases on the browser's GPU and on wasm's CPU.
 #![cfg(target_arch = "wasm32")]
 
+pub use gabion_wasm::on_panic;
+
 use std::sync::Arc;
 
 use gabion::device::cpu::{Cpu, Level};
@@ -13,6 +15,12 @@ use wasm_bindgen::prelude::*;
 
 fn failed(error: gabion::Error) -> JsValue {
     js_sys::Error::new(&error.to_string()).into()
+}
+
+/// What a defect of the core does.
+#[wasm_bindgen]
+pub fn panic() {
+    panic!("as asked");
 }
 
 /// Every permutation as `[name, WGSL]`.
