@@ -1,7 +1,9 @@
-// out = W x for one row x. A workgroup makes one tile (32 rows): 8 lanes of 4 rows each, the columns split between SPLIT
-// slices that are added in order at the end. SPLIT = 1 suits adapters that gain nothing from more invocations.
+// out = W x for one row x. A workgroup makes one or two tiles of 32 rows: 8 lanes of 4 rows of each, the columns split between
+// SPLIT slices that are added in order at the end. SPLIT = 1 and TILES = 2 suit adapters that gain nothing from more
+// invocations.
 #import shared/linear
 override SPLIT: u32 = 16u;
+override TILES: u32 = 1u;
 var<workgroup> partial: array<vec4<f32>, 256>;
 
 // 32 inputs, scaled, and the sums of their halves.
@@ -52,30 +54,57 @@ fn dot_rows(tile: u32, unit: u32, lane: u32, x: Inputs) -> vec4<f32> {
     );
 }
 
+// The sums of all slices.
+fn gathered(slice: u32, lane: u32, own: vec4<f32>) -> vec4<f32> {
+    workgroupBarrier();
+    partial[slice * LANES + lane] = own;
+    workgroupBarrier();
+    var sum = partial[lane];
+    for (var other = 1u; other < SPLIT; other++) {
+        sum += partial[other * LANES + lane];
+    }
+    return sum;
+}
+
+fn store_rows(tile: u32, lane: u32, values: vec4<f32>) {
+    for (var j = 0u; j < 4u; j++) {
+        store(0u, tile, j * LANES + lane, values[j]);
+    }
+}
+
 @compute @workgroup_size(8, SPLIT)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-    let tile = shape.first_tile + group.x;
+    let tile = group.x * TILES;
+    let tile0 = shape.first_tile + tile;
+    // a tile beyond the last repeats it and is not stored
+    let tile1 = min(tile0 + 1u, shape.first_tile + (shape.n - 1u) / TILE);
     let lane = local.x;
-    let slice = select(local.y, 0u, SPLIT == 1u); // a constant 0 keeps the loads of x uniform
+    let slice = select(local.y, 0u, SPLIT == 1u);
     let full = shape.k / 32u;
-    var acc = vec4<f32>(0.0);
+    var acc0 = vec4<f32>(0.0);
+    var acc1 = vec4<f32>(0.0);
     for (var unit = slice; unit < full; unit += SPLIT) {
-        acc += dot_rows(tile, unit, lane, whole(unit));
+        let x = whole(unit);
+        acc0 += dot_rows(tile0, unit, lane, x);
+        if (TILES > 1u) {
+            acc1 += dot_rows(tile1, unit, lane, x);
+        }
     }
     if (RAGGED && shape.k % 32u != 0u && slice == 0u) {
-        acc += dot_rows(tile, full, lane, ragged(full));
+        let x = ragged(full);
+        acc0 += dot_rows(tile0, full, lane, x);
+        acc1 += dot_rows(tile1, full, lane, x);
     }
     if (SPLIT > 1u) {
-        partial[slice * LANES + lane] = acc;
-        workgroupBarrier();
-        acc = partial[lane];
-        for (var other = 1u; other < SPLIT; other++) {
-            acc += partial[other * LANES + lane];
-        }
+        acc0 = gathered(slice, lane, acc0);
+    }
+    if (SPLIT > 1u && TILES > 1u) {
+        acc1 = gathered(slice, lane, acc1);
     }
     if (slice == 0u) {
-        for (var j = 0u; j < 4u; j++) {
-            store(0u, group.x, j * LANES + lane, acc[j]);
-        }
+        store_rows(tile, lane, acc0);
+    }
+    if (slice == 0u && TILES > 1u) {
+        store_rows(tile + 1u, lane, acc1);
     }
 }

@@ -1,7 +1,5 @@
 //! The GPU device on a software adapter (lavapipe): op cases at several limits, and what happens when things go wrong.
-//!
-//! Without such an adapter these tests say so and pass, unless `GABION_REQUIRE_GPU=1`. `GABION_ADAPTER` names another
-//! adapter (part of its name).
+//! Which adapter, and what if there is none: `gabion_tests::devices::gpu`.
 
 use std::sync::Arc;
 
@@ -20,14 +18,13 @@ fn op_cases() {
     ops::run_all(&device, Precision::Exact);
 }
 
+/// As hardware runs them, with nothing but what every adapter has.
 #[test]
-fn op_cases_at_default_limits() {
-    let Some(gpu) = gpu(GpuOptions { default_limits: true, ..Default::default() }) else { return };
+fn op_cases_in_hardware_shapes_at_default_limits() {
+    let options = GpuOptions { default_limits: true, hardware_shapes: true, ..Default::default() };
+    let Some(gpu) = gpu(options) else { return };
     let device: Arc<dyn Device> = gpu;
-    for case in ops::cases("").iter().step_by(3) {
-        let report = ops::run_case(device.clone(), case, Precision::Exact).unwrap();
-        assert!(report.passed, "{}: {report:?}", case.name);
-    }
+    ops::run_all(&device, Precision::Exact);
 }
 
 /// Buffers so small that most matrices are split by rows.

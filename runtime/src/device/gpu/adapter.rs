@@ -14,6 +14,8 @@ pub struct GpuOptions {
     pub default_limits: bool,
     /// Most bytes of one buffer, if less than the adapter allows: tensors above it are split by rows.
     pub max_buffer_bytes: Option<u64>,
+    /// Runs kernels in the shapes that hardware gets even on a software adapter, to test these.
+    pub hardware_shapes: bool,
 }
 
 fn instance() -> wgpu::Instance {

@@ -39,8 +39,9 @@ pub struct Gpu {
 /// Numbers that differ between hardware and software adapters.
 #[derive(Clone, Copy)]
 struct Tuning {
-    /// Slices that mat_vec cuts the columns into.
+    /// Slices that mat_vec cuts the columns into, and tiles that its workgroups make.
     split: u32,
+    tiles: u32,
     /// Groups of four tokens per workgroup of mat_mat.
     groups: u32,
     /// Invocations per workgroup of rms_norm and of rope_store.
@@ -53,13 +54,20 @@ struct Tuning {
 }
 
 impl Tuning {
-    /// A software adapter runs 8 invocations at a time on a few threads: more of them only cost.
-    const SOFTWARE: Tuning = Tuning { split: 1, groups: 1, norm_width: 8, rope_width: 8, first_rows: 8, max_rows: 128 };
     const HARDWARE: Tuning =
-        Tuning { split: 16, groups: 16, norm_width: 256, rope_width: 64, first_rows: 64, max_rows: 512 };
+        Tuning { split: 16, tiles: 1, groups: 16, norm_width: 256, rope_width: 64, first_rows: 64, max_rows: 512 };
+    /// A software adapter runs few invocations at a time on a few threads: more of them only cost.
+    const SOFTWARE: Tuning =
+        Tuning { split: 1, tiles: 1, groups: 1, norm_width: 8, rope_width: 8, first_rows: 8, max_rows: 128 };
+    /// Its loads cost most, one lane after another, so an input is loaded for more rows at once.
+    const LLVMPIPE: Tuning = Tuning { tiles: 2, ..Self::SOFTWARE };
 
-    fn of(kind: DeviceKind) -> Self {
-        if kind == DeviceKind::Software { Self::SOFTWARE } else { Self::HARDWARE }
+    fn of(info: &DeviceInfo) -> Self {
+        match info.kind {
+            DeviceKind::Software if info.name.contains("llvmpipe") => Self::LLVMPIPE,
+            DeviceKind::Software => Self::SOFTWARE,
+            _ => Self::HARDWARE,
+        }
     }
 }
 
@@ -75,7 +83,7 @@ impl Gpu {
     /// As `new`, with every choice spelled out.
     pub async fn with_options(options: &GpuOptions) -> Result<Arc<Self>> {
         let (info, device, queue) = adapter::open(options).await?;
-        Ok(Self::wrap(info, device, queue, options.max_buffer_bytes.unwrap_or(u64::MAX)))
+        Ok(Self::wrap(info, device, queue, options))
     }
 
     /// Every adapter of this machine, software ones included.
@@ -86,7 +94,7 @@ impl Gpu {
     /// A host's own device and queue. Its uncaptured-error and device-lost callbacks are replaced by gabion's, which turn
     /// such events into errors of the calls that follow.
     pub fn from_wgpu(adapter: &wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
-        Self::wrap(adapter::describe(adapter), device, queue, u64::MAX)
+        Self::wrap(adapter::describe(adapter), device, queue, &GpuOptions::default())
     }
 
     /// The wgpu device, for hosts that share it.
@@ -94,12 +102,12 @@ impl Gpu {
         &self.device
     }
 
-    fn wrap(info: DeviceInfo, device: wgpu::Device, queue: wgpu::Queue, max_buffer_bytes: u64) -> Arc<Self> {
+    fn wrap(info: DeviceInfo, device: wgpu::Device, queue: wgpu::Queue, options: &GpuOptions) -> Arc<Self> {
         let health = health::Health::watch(&device);
-        let tuning = Tuning::of(info.kind);
+        let tuning = if options.hardware_shapes { Tuning::HARDWARE } else { Tuning::of(&info) };
         let info = DeviceInfo { preferred_batch: tuning.max_rows, ..info };
         let mut limits = device.limits();
-        limits.max_buffer_size = limits.max_buffer_size.min(max_buffer_bytes);
+        limits.max_buffer_size = limits.max_buffer_size.min(options.max_buffer_bytes.unwrap_or(u64::MAX));
         Arc::new(Self { info, device, queue, limits, health, pipelines: pipeline::Cache::default(), tuning })
     }
 }

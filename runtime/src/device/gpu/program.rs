@@ -324,17 +324,18 @@ impl Builder<'_> {
         buffers.push(("run", Slice::whole(&self.buffers.run)));
         let tuning = self.weights.gpu.tuning;
         let tiles = segment.rows.div_ceil(TILE) as u32;
-        let call = |kernel: &str, constant, x, rows| Call {
+        let call = |kernel: &str, constants: &[_], x, rows| Call {
             shader: format!("{kernel}.{}", slab.layout.name),
-            constants: vec![constant],
+            constants: constants.to_vec(),
             fields: fields.clone(),
             buffers: buffers.clone(),
             x,
             rows,
         };
-        let one = call("mat_vec", ("SPLIT", tuning.split), tiles, Rows::One);
+        let constants = [("SPLIT", tuning.split), ("TILES", tuning.tiles)];
+        let one = call("mat_vec", &constants, tiles.div_ceil(tuning.tiles), Rows::One);
         let per_group = Rows::Per(MAT_MAT_TOKENS * tuning.groups);
-        let many = call("mat_mat", ("GROUPS", tuning.groups), tiles.div_ceil(MAT_MAT_TILES), per_group);
+        let many = call("mat_mat", &[("GROUPS", tuning.groups)], tiles.div_ceil(MAT_MAT_TILES), per_group);
         self.calls.extend([(Form::One, one), (Form::Many, many)]);
     }
 
