@@ -57,8 +57,9 @@ impl CpuState {
             return Err(Error::InvalidArgument("n_ctx, max_batch and max_outputs must be at least 1".into()));
         }
         let plan = weights.plan.clone();
-        let rows = options.max_batch.max(options.max_outputs);
-        let slots = plan.slots.iter().map(|&width| zeroed("activations", &[rows, width]));
+        let rows = options.max_batch;
+        let slots = slot_rows(&plan, options).into_iter().zip(&plan.slots);
+        let slots = slots.map(|(rows, &width)| zeroed("activations", &[rows, width]));
         let angles = plan.ropes.iter().map(|rope| {
             let pairs = rope.inv_freq.len();
             let table = || zeroed("rotary angles", &[rows, pairs]);
@@ -323,6 +324,15 @@ impl CpuState {
     }
 }
 
+/// Rows of each memory slot: those of the head hold only rows whose logits are wanted, and logits are wide.
+fn slot_rows(plan: &Plan, options: &StateOptions) -> Vec<usize> {
+    let mut rows = vec![options.max_batch; plan.slots.len()];
+    for op in &plan.head {
+        rows[plan.slot(op.buffers().1)] = options.max_outputs.min(options.max_batch);
+    }
+    rows
+}
+
 /// Norms (where the layer has such) and rotates the q and k heads of row `t`.
 fn turn_heads(weights: &CpuWeights, a: &AttentionPlan, angles: &Angles, t: usize, row: &mut [f32]) {
     let (q_norm, k_norm) = (a.q_norm.map(|id| weights.vector(id)), a.k_norm.map(|id| weights.vector(id)));
@@ -354,6 +364,6 @@ impl State for CpuState {
 
     fn bytes(&self) -> u64 {
         let slots: usize = self.slots.iter().map(|slot| size_of_val(&slot[..])).sum();
-        slots as u64 + self.caches.iter().map(Cache::bytes).sum::<u64>()
+        slots as u64 + self.acts.bytes() + self.caches.iter().map(Cache::bytes).sum::<u64>()
     }
 }

@@ -42,6 +42,12 @@ impl Acts {
         Ok(Self { q, scale: floats(1)?, sum32: floats(1)?, sum16: floats(2)?, stride })
     }
 
+    /// Bytes it holds.
+    pub(in crate::device::cpu) fn bytes(&self) -> u64 {
+        let floats = [&self.scale, &self.sum32, &self.sum16].map(|x| size_of_val(&x[..]));
+        (size_of_val(&self.q[..]) + floats.iter().sum::<usize>()) as u64
+    }
+
     /// Makes ready for rows of `cols` elements.
     pub(in crate::device::cpu) fn writer(&mut self, cols: usize) -> ActsWriter<'_> {
         self.stride = cols.div_ceil(32).next_multiple_of(STEP);
