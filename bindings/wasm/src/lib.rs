@@ -3,6 +3,10 @@
 //! The TypeScript in `js/` is what people use: it adds the worker, `AbortSignal`, iteration and checked options, and is
 //! the only caller of what stands here. Weights pass through wasm memory a few MiB at a time on their way to the GPU.
 #![cfg(target_arch = "wasm32")]
+#![allow(
+    clippy::await_holding_refcell_ref,
+    reason = "it is the session's lock: a second call is refused, never kept waiting"
+)]
 
 mod convert;
 mod failure;
