@@ -9,7 +9,8 @@ use super::{glu, rms_norm, softcap};
 use crate::device::{Precision, StateOptions, kv_capacity};
 use crate::error::Result;
 use crate::graph::{Activation, Plan};
-use crate::quant::TensorType;
+use crate::quant::layout::{Decode, Number, Packed, Plain};
+use crate::quant::{self, TensorType};
 
 /// Row kernels take one row of a batch; matrix and attention kernels see `MatMul` and `Attention`.
 pub(super) struct Kernels {
@@ -26,10 +27,15 @@ pub(super) struct Kernels {
     pub(super) mat_mul: fn(TensorType, Precision) -> Option<MatrixKernel>,
 }
 
+/// (blocks, elements)
+pub(super) type Decoder = fn(&[u8], &mut [f32]);
+
 /// How to multiply with one type of matrix.
 #[derive(Clone, Copy)]
 pub(super) struct MatrixKernel {
     pub(super) run: MatMulKernel,
+    /// Decodes whole blocks.
+    pub(super) decode: Decoder,
     /// Whether it reads `MatMul::acts` instead of `MatMul::x`.
     pub(super) quantized: bool,
 }
@@ -76,8 +82,21 @@ static REFERENCE: Kernels = Kernels {
     softcap: softcap::softcap,
     quantize: |_, _, _| (),
     attention: attention::attention,
-    mat_mul: |_, _| Some(MatrixKernel { run: mat_mul::mat_mul, quantized: false }),
+    mat_mul: |ty, _| quant::visit(ty, Reference),
 };
+
+/// Finds the reference kernel of a type.
+struct Reference;
+
+impl quant::Visitor for Reference {
+    type Output = MatrixKernel;
+    fn number<N: Number + Decode>(self) -> MatrixKernel {
+        MatrixKernel { run: mat_mul::mat_mul, decode: |blocks, out| N::decode(Plain, blocks, out), quantized: false }
+    }
+    fn packed<P: Packed + Decode>(self) -> MatrixKernel {
+        MatrixKernel { run: mat_mul::mat_mul, decode: |blocks, out| P::decode(Plain, blocks, out), quantized: false }
+    }
+}
 
 /// The kernels of `level`, which this machine must have (`Cpu::new` has seen to it).
 pub(super) fn kernels(level: Level) -> &'static Kernels {

@@ -2,15 +2,14 @@
 
 use std::ops::Range;
 
-use super::kernels::Scratch;
+use super::kernels::{Decoder, Scratch};
 use super::memory::Parts;
 use super::simd::Acts;
-use crate::quant::Format;
 
 /// One matrix applied to the rows of a batch: out[t] = W x[t] + bias (+ out[t]).
 pub(super) struct MatMul<'a> {
-    /// The type's reference decoder.
-    pub(super) format: &'static dyn Format,
+    /// Decodes its rows.
+    pub(super) decode: Decoder,
     /// Encoded rows of the matrix.
     pub(super) weight: &'a [u8],
     /// Bytes of each.
@@ -66,7 +65,7 @@ pub(super) fn dot(w: &[f32], x: &[f32]) -> f32 {
 pub(super) fn mat_mul(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
     let w = &mut scratch.row[..m.cols];
     for r in rows {
-        m.format.dequantize(m.row(r), w);
+        (m.decode)(m.row(r), w);
         for t in 0..m.n {
             m.put(t, r, &[dot(w, &m.x[t * m.cols..][..m.cols])]);
         }

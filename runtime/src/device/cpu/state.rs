@@ -216,7 +216,7 @@ impl CpuState {
     fn embed(&mut self, table: &Matrix, scale: f32, tokens: &[u32], plan: &Plan, out: BufId) {
         let width = plan.width(out);
         for (row, &token) in self.slots[plan.slot(out)].chunks_exact_mut(width).zip(tokens) {
-            embed::embed(table.format, table.row(token as usize), scale, row);
+            embed::embed(table.kernel.decode, table.row(token as usize), scale, row);
         }
     }
 
@@ -257,7 +257,7 @@ impl CpuState {
                 let own_items = matrix.rows.div_ceil(per_item);
                 if item < own_items {
                     let m = MatMul {
-                        format: matrix.format,
+                        decode: matrix.kernel.decode,
                         weight: matrix.bytes(),
                         row_bytes: matrix.row_bytes,
                         cols: matrix.cols,

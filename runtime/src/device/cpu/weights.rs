@@ -10,7 +10,6 @@ use crate::device::{Loader, LocalFuture, Precision, State, StateOptions, Weights
 use crate::error::{Error, Result};
 use crate::gguf::Mapped;
 use crate::graph::{Plan, Weight, WeightId};
-use crate::quant::{self, Format};
 
 enum Bytes {
     Mapped { file: Mapped, offset: usize, len: usize },
@@ -20,7 +19,6 @@ enum Bytes {
 /// A weight matrix or an embedding table.
 pub(super) struct Matrix {
     bytes: Bytes,
-    pub(super) format: &'static dyn Format,
     pub(super) kernel: MatrixKernel,
     pub(super) rows: usize,
     pub(super) cols: usize,
@@ -75,15 +73,14 @@ impl CpuLoader {
 
     fn finished(&self, weight: &Weight, bytes: Bytes) -> Result<Tensor> {
         let unsupported = || Error::Unsupported(format!("tensor '{}' has type {}", weight.name, weight.ty.name()));
-        let format = quant::format(weight.ty).ok_or_else(unsupported)?;
         let kernel = (kernels(self.cpu.level).mat_mul)(weight.ty, self.precision).ok_or_else(unsupported)?;
         let (rows, cols, row_bytes) = (weight.rows, weight.cols, weight.row_bytes());
-        let matrix = Matrix { bytes, format, kernel, rows, cols, row_bytes };
+        let matrix = Matrix { bytes, kernel, rows, cols, row_bytes };
         if weight.matrix {
             return Ok(Tensor::Matrix(matrix));
         }
         let mut vector = zeroed(&weight.name, &[cols])?;
-        format.dequantize(matrix.row(0), &mut vector);
+        (kernel.decode)(matrix.row(0), &mut vector);
         Ok(Tensor::Vector(vector))
     }
 }

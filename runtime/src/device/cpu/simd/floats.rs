@@ -6,22 +6,21 @@ use std::ops::Range;
 use super::{Simd, enter};
 use crate::device::cpu::kernels::Scratch;
 use crate::device::cpu::mat_mul::MatMul;
-use crate::quant::layout::Decode;
 
 /// Batches of fewer rows are not worth a panel.
 const MIN_ROWS: usize = 4;
 
-pub(super) fn mat_mul<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
-    if m.n >= MIN_ROWS { many::<S, D>(m, rows, scratch) } else { few::<S, D>(m, rows, scratch) }
+pub(super) fn mat_mul<S: Simd>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+    if m.n >= MIN_ROWS { many::<S>(m, rows, scratch) } else { few::<S>(m, rows, scratch) }
 }
 
-fn few<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+fn few<S: Simd>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
     enter::<S, _>(
         #[inline(always)]
         |s| {
             let w = &mut scratch.row[..m.cols];
             for r in rows {
-                D::decode(s, m.row(r), w);
+                (m.decode)(m.row(r), w);
                 for t in 0..m.n {
                     m.put(t, r, &[dot(s, w, &m.x[t * m.cols..][..m.cols])]);
                 }
@@ -45,12 +44,12 @@ fn dot<S: Simd>(s: S, w: &[f32], x: &[f32]) -> f32 {
     tail + s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
 }
 
-fn many<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+fn many<S: Simd>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
     for first in rows.clone().step_by(S::LANES) {
         let count = S::LANES.min(rows.end - first);
         enter::<S, _>(
             #[inline(always)]
-            |s| pack::<S, D>(s, m, first, count, scratch),
+            |_| pack::<S>(m, first, count, scratch),
         );
         let mut t = 0;
         while t < m.n {
@@ -65,11 +64,11 @@ fn many<S: Simd, D: Decode>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Sc
 
 /// Decodes `count` matrix rows into the panel [cols][LANES]. Missing rows repeat the last one.
 #[inline(always)]
-fn pack<S: Simd, D: Decode>(s: S, m: &MatMul<'_>, first: usize, count: usize, scratch: &mut Scratch) {
+fn pack<S: Simd>(m: &MatMul<'_>, first: usize, count: usize, scratch: &mut Scratch) {
     let panel: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch.panel);
     let w = &mut scratch.row[..m.cols];
     for lane in 0..S::LANES {
-        D::decode(s, m.row(first + lane.min(count - 1)), w);
+        (m.decode)(m.row(first + lane.min(count - 1)), w);
         for (out, &w) in panel.chunks_exact_mut(S::LANES).zip(&*w) {
             out[lane] = w;
         }
@@ -77,7 +76,6 @@ fn pack<S: Simd, D: Decode>(s: S, m: &MatMul<'_>, first: usize, count: usize, sc
 }
 
 /// The panel times the rows `t .. t + N` of the batch. Returns N.
-#[inline(never)]
 fn tile<S: Simd, const N: usize>(m: &MatMul<'_>, t: usize, first: usize, count: usize, scratch: &Scratch) -> usize {
     enter::<S, _>(
         #[inline(always)]

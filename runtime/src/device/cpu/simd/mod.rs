@@ -24,6 +24,7 @@ pub(super) use attention::QUERIES;
 use half::f16;
 
 use super::kernels::{Kernels, MatrixKernel};
+use super::mat_mul::MatMulKernel;
 use crate::device::Precision;
 use crate::quant::layout::{Convert, Decode, Number, Packed};
 use crate::quant::{self, TensorType};
@@ -118,16 +119,25 @@ fn matrix_kernel<S: Simd>(ty: TensorType, precision: Precision) -> Option<Matrix
     impl<S: Simd> quant::Visitor for Choose<S> {
         type Output = MatrixKernel;
         fn number<N: Number + Decode>(self) -> MatrixKernel {
-            MatrixKernel { run: floats::mat_mul::<S, N>, quantized: false }
+            MatrixKernel { run: floats::mat_mul::<S>, decode: decode::<S, N>, quantized: false }
         }
         fn packed<P: Packed + Decode>(self) -> MatrixKernel {
-            match self.0 {
-                Precision::Fast => MatrixKernel { run: panel::mat_mul::<S, P>, quantized: true },
-                Precision::Exact => MatrixKernel { run: floats::mat_mul::<S, P>, quantized: false },
-            }
+            let (run, quantized): (MatMulKernel, bool) = match self.0 {
+                Precision::Fast => (panel::mat_mul::<S, P>, true),
+                Precision::Exact => (floats::mat_mul::<S>, false),
+            };
+            MatrixKernel { run, decode: decode::<S, P>, quantized }
         }
     }
     quant::visit(ty, Choose::<S>(precision, std::marker::PhantomData))
+}
+
+/// `quant::Format::dequantize` with vector instructions.
+fn decode<S: Simd, D: Decode>(blocks: &[u8], out: &mut [f32]) {
+    enter::<S, _>(
+        #[inline(always)]
+        |s| D::decode(s, blocks, out),
+    )
 }
 
 /// `half` for instruction sets without a conversion; plain enough to be vectorized. Exact: the product shifts the

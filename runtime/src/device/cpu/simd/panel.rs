@@ -27,13 +27,11 @@ fn many<S: Simd, P: Packed>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Sc
             #[inline(always)]
             |s| pack::<S, P>(s, m, first, count, scratch),
         );
-        let mut t = 0;
-        while t < m.n {
-            t += match m.n - t {
-                8.. if S::TILE == 8 => tile::<S, P, 8>(m, t, first, count, scratch),
-                4.. => tile::<S, P, 4>(m, t, first, count, scratch),
-                _ => tile::<S, P, 1>(m, t, first, count, scratch),
-            };
+        match (P::GROUP, P::BIAS == 128) {
+            (32, false) => tiles::<S, 32, false>(m, first, count, scratch),
+            (32, true) => tiles::<S, 32, true>(m, first, count, scratch),
+            (_, false) => tiles::<S, 16, false>(m, first, count, scratch),
+            (_, true) => tiles::<S, 16, true>(m, first, count, scratch),
         }
     }
 }
@@ -63,9 +61,20 @@ fn pack<S: Simd, P: Packed>(s: S, m: &MatMul<'_>, first: usize, count: usize, sc
     }
 }
 
+/// The panel times all rows of the batch.
+fn tiles<S: Simd, const GROUP: usize, const WIDE: bool>(m: &MatMul<'_>, first: usize, count: usize, scratch: &Scratch) {
+    let mut t = 0;
+    while t < m.n {
+        t += match m.n - t {
+            8.. if S::TILE == 8 => tile::<S, GROUP, WIDE, 8>(m, t, first, count, scratch),
+            4.. => tile::<S, GROUP, WIDE, 4>(m, t, first, count, scratch),
+            _ => tile::<S, GROUP, WIDE, 1>(m, t, first, count, scratch),
+        };
+    }
+}
+
 /// The panel times the rows `t .. t + N` of the batch. Returns N.
-#[inline(never)]
-fn tile<S: Simd, P: Packed, const N: usize>(
+fn tile<S: Simd, const GROUP: usize, const WIDE: bool, const N: usize>(
     m: &MatMul<'_>,
     t: usize,
     first: usize,
@@ -75,7 +84,7 @@ fn tile<S: Simd, P: Packed, const N: usize>(
     enter::<S, _>(
         #[inline(always)]
         |s| {
-            let sums = products::<S, P, N>(s, m.cols / 32, m.acts, t, scratch);
+            let sums = products::<S, GROUP, WIDE, N>(s, m.cols / 32, m.acts, t, scratch);
             for n in 0..N {
                 let mut y = [0.0; 16];
                 s.store(sums[n], &mut y);
@@ -87,7 +96,7 @@ fn tile<S: Simd, P: Packed, const N: usize>(
 }
 
 #[inline(always)]
-fn products<S: Simd, P: Packed, const N: usize>(
+fn products<S: Simd, const GROUP: usize, const WIDE: bool, const N: usize>(
     s: S,
     blocks: usize,
     acts: &Acts,
@@ -95,33 +104,29 @@ fn products<S: Simd, P: Packed, const N: usize>(
     scratch: &Scratch,
 ) -> [S::F; N] {
     let words: &[i32] = bytemuck::cast_slice(&scratch.panel);
-    let groups = 32 / P::GROUP;
+    let groups = 32 / GROUP;
+    let all_sums = if GROUP == 32 { &acts.sum32 } else { &acts.sum16 };
     let q: [&[[i32; 8]]; N] = std::array::from_fn(|n| &acts.q[(t + n) * acts.stride..][..blocks]);
     let act_scale: [&[f32]; N] = std::array::from_fn(|n| &acts.scale[(t + n) * acts.stride..][..blocks]);
-    let all_sums = if groups == 1 { &acts.sum32 } else { &acts.sum16 };
     let act_sum: [&[f32]; N] = std::array::from_fn(|n| &all_sums[(t + n) * acts.stride * groups..][..blocks * groups]);
     let mut sums = [s.zero(); N];
     for b in 0..blocks {
         let words = &words[b * 8 * S::LANES..][..8 * S::LANES];
         for g in 0..groups {
             let mut dots = [s.splat_i(0); N];
-            for k in g * P::GROUP / 4..(g + 1) * P::GROUP / 4 {
+            for k in g * GROUP / 4..(g + 1) * GROUP / 4 {
                 let w = s.load_i(&words[k * S::LANES..]);
                 for n in 0..N {
-                    dots[n] = s.dot4(dots[n], w, s.splat_i(q[n][b][k]), P::BIAS == 128);
+                    dots[n] = s.dot4(dots[n], w, s.splat_i(q[n][b][k]), WIDE);
                 }
             }
             let group = b * groups + g;
             let scale = s.load(&scratch.scale[group * S::LANES..]);
+            let min = s.load(&scratch.min[group * S::LANES..]);
             for n in 0..N {
                 let scale = s.mul(scale, s.splat(act_scale[n][b]));
                 sums[n] = s.fma(s.to_f(dots[n]), scale, sums[n]);
-            }
-            if P::MIN || s.excess(P::BIAS) != 0.0 {
-                let min = s.load(&scratch.min[group * S::LANES..]);
-                for n in 0..N {
-                    sums[n] = s.fma(min, s.splat(act_sum[n][group]), sums[n]);
-                }
+                sums[n] = s.fma(min, s.splat(act_sum[n][group]), sums[n]);
             }
         }
     }
