@@ -187,7 +187,7 @@ fn random_weights_are_survived() {
     for _ in 0..50 {
         let mut changed = bytes.clone();
         for byte in &mut changed[header..] {
-            if rng.next_u32() % 4 == 0 {
+            if rng.next_u32().is_multiple_of(4) {
                 *byte = rng.next_u32() as u8;
             }
         }

@@ -37,7 +37,7 @@ pub enum Activation {
 pub struct LinearSpec {
     /// Tensor name of the matrix, shape [inputs, outputs].
     pub weight: String,
-    /// Tensor name of the bias, shape [outputs].
+    /// Tensor name of the bias, shape `[outputs]`.
     pub bias: Option<String>,
     /// Rows, i.e. outputs.
     pub outputs: usize,

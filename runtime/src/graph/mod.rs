@@ -97,7 +97,7 @@ pub struct RopePlan {
 /// One operation, applied to every row (token) of a batch. Widths are elements per row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    /// out[n_embd] = scale * table[token]
+    /// `out[n_embd] = scale * table[token]`
     Embed {
         /// the table
         table: WeightId,
@@ -147,7 +147,7 @@ pub enum Op {
         /// result
         out: BufId,
     },
-    /// out[n] = act(x[0..n]) * x[n..2n]
+    /// `out[n] = act(x[0..n]) * x[n..2n]`
     Glu {
         /// gate and up, side by side
         x: BufId,
@@ -183,7 +183,7 @@ pub struct Plan {
     pub head: Vec<Op>,
     /// The residual stream after the last layer.
     pub hidden: BufId,
-    /// The logits [n_vocab].
+    /// The logits `[n_vocab]`.
     pub logits: BufId,
     /// All buffers.
     pub buffers: Vec<Buffer>,
