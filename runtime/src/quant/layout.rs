@@ -15,6 +15,8 @@ pub(crate) trait Convert: Copy {
     fn half(self, bits: u16) -> f32;
     /// A byte for each bit, the lowest first: 255 if it is set, else 0.
     fn bytes_of_bits(self, bits: u32) -> [u8; 32];
+    /// out = scale * (q - bias) + min
+    fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]);
 }
 
 /// `Convert` without special instructions: the reference.
@@ -27,6 +29,12 @@ impl Convert for Plain {
     }
     fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
         std::array::from_fn(|j| if bits >> j & 1 == 1 { 255 } else { 0 })
+    }
+    fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
+        for j in 0..16 {
+            let w = scale * (i32::from(q[j]) - i32::from(bias)) as f32;
+            out[j] = min.map_or(w, |min| w + min);
+        }
     }
 }
 
@@ -70,12 +78,9 @@ pub(crate) fn decode_packed<P: Packed>(convert: impl Convert, blocks: &[u8], out
         P::scales(convert, block, &mut scale, &mut min);
         for (i, out) in out.chunks_exact_mut(32).enumerate() {
             let q = P::quants(convert, block, i);
-            for half in 0..2 {
+            for (half, (q, out)) in q.as_chunks().0.iter().zip(out.as_chunks_mut().0).enumerate() {
                 let group = (32 * i + 16 * half) / P::GROUP;
-                for j in 16 * half..16 * (half + 1) {
-                    let w = scale[group] * (i32::from(q[j]) - i32::from(P::BIAS)) as f32;
-                    out[j] = if P::MIN { w + min[group] } else { w };
-                }
+                convert.weights(q, P::BIAS, scale[group], P::MIN.then_some(min[group]), out);
             }
         }
     }

@@ -20,6 +20,7 @@ fn few<S: Simd>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
         |s| {
             let w = &mut scratch.row[..m.cols];
             for r in rows {
+                s.prefetch_after(m.row(r));
                 (m.decode)(m.row(r), w);
                 for t in 0..m.n {
                     m.put(t, r, &[dot(s, w, &m.x[t * m.cols..][..m.cols])]);

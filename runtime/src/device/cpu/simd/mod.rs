@@ -29,6 +29,10 @@ use crate::device::Precision;
 use crate::quant::layout::{Convert, Decode, Number, Packed};
 use crate::quant::{self, TensorType};
 
+/// How far ahead of its use memory is asked for, in bytes. A matrix is read once and in order, but the hardware's own
+/// prefetching stops at every page; this doubles the speed of reading.
+const AHEAD: usize = 2048;
+
 /// Vectors of `LANES` f32, or of as many i32 that may each hold 4 bytes. A value of an implementing type proves that the
 /// CPU has its instructions; all methods are inlined into a caller that was compiled for them.
 pub(super) trait Simd: Convert + 'static {
@@ -60,6 +64,9 @@ pub(super) trait Simd: Convert + 'static {
     /// The sum of all lanes.
     fn sum(self, x: Self::F) -> f32;
 
+    /// The first `LANES` bytes.
+    fn load_u8(self, x: &[u8]) -> Self::F;
+
     fn splat_i(self, x: i32) -> Self::I;
     fn load_i(self, x: &[i32]) -> Self::I;
     fn to_f(self, x: Self::I) -> Self::F;
@@ -72,6 +79,14 @@ pub(super) trait Simd: Convert + 'static {
     /// Asks for the cache line `ahead` bytes after the start of `x`, which may lie anywhere.
     #[inline(always)]
     fn prefetch(self, _x: &[u8], _ahead: usize) {}
+
+    /// Asks for as many bytes as `x` has, `AHEAD` bytes later.
+    #[inline(always)]
+    fn prefetch_after(self, x: &[u8]) {
+        for line in (0..x.len()).step_by(64) {
+            self.prefetch(x, AHEAD + line);
+        }
+    }
 
     #[inline(always)]
     fn zero(self) -> Self::F {
@@ -138,6 +153,22 @@ fn decode<S: Simd, D: Decode>(blocks: &[u8], out: &mut [f32]) {
         #[inline(always)]
         |s| D::decode(s, blocks, out),
     )
+}
+
+/// `Convert::weights` with vectors.
+#[inline(always)]
+fn weights<S: Simd>(s: S, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
+    for (q, out) in q.chunks_exact(S::LANES).zip(out.chunks_exact_mut(S::LANES)) {
+        let w = s.mul(s.splat(scale), s.add(s.load_u8(q), s.splat(-f32::from(bias))));
+        s.store(
+            min.map_or(
+                w,
+                #[inline(always)]
+                |min| s.add(w, s.splat(min)),
+            ),
+            out,
+        );
+    }
 }
 
 /// `half` for instruction sets without a conversion; plain enough to be vectorized. Exact: the product shifts the

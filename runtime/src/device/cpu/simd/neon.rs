@@ -4,7 +4,7 @@ use std::arch::aarch64::*;
 
 use half::f16;
 
-use super::{Simd, Simd8};
+use super::{Simd, Simd8, weights};
 use crate::quant::layout::Convert;
 
 /// 8 lanes; with the `dotprod` extension if `DOT`.
@@ -55,6 +55,11 @@ impl<const DOT: bool> Convert for Neon<DOT> {
             out
         }
     }
+
+    #[inline(always)]
+    fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
+        weights(self, q, bias, scale, min, out);
+    }
 }
 
 impl<const DOT: bool> Simd for Neon<DOT> {
@@ -103,6 +108,11 @@ impl<const DOT: bool> Simd for Neon<DOT> {
             float32x4x2_t(vfmaq_f32(c.0, a.0, b.0), vfmaq_f32(c.1, a.1, b.1))
         }
         fn sum(x: float32x4x2_t) -> f32 { vaddvq_f32(vaddq_f32(x.0, x.1)) }
+        fn load_u8(x: &[u8]) -> float32x4x2_t { {
+            let x = vmovl_u8(vld1_u8(x[..8].as_ptr()));
+            let (low, high) = (vmovl_u16(vget_low_u16(x)), vmovl_high_u16(x));
+            float32x4x2_t(vcvtq_f32_u32(low), vcvtq_f32_u32(high))
+        } }
         fn splat_i(x: i32) -> int32x4x2_t { int32x4x2_t(vdupq_n_s32(x), vdupq_n_s32(x)) }
         fn load_i(x: &[i32]) -> int32x4x2_t { vld1q_s32_x2(x[..8].as_ptr()) }
         fn to_f(x: int32x4x2_t) -> float32x4x2_t { float32x4x2_t(vcvtq_f32_s32(x.0), vcvtq_f32_s32(x.1)) }

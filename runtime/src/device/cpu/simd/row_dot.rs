@@ -12,9 +12,6 @@ use crate::quant::layout::{MAX_GROUPS, Packed};
 const ROWS: usize = 16;
 /// Sub-blocks of 32 weights whose scales are taken together.
 const STEP: usize = 8;
-/// How far ahead of its use memory is asked for, in bytes. A matrix is read once and in order, but the hardware's own
-/// prefetching stops at every page; this doubles the speed of reading.
-const AHEAD: usize = 2048;
 
 /// The first row of the batch times some rows of the matrix.
 #[inline(always)]
@@ -44,9 +41,7 @@ fn row<S: Simd8, P: Packed>(s: S, row: &[u8], acts: &Acts) -> f32 {
     let steps = row.chunks_exact(step_bytes);
     let (rest, whole) = (steps.remainder(), steps.len());
     for (step, bytes) in steps.enumerate() {
-        for line in (0..step_bytes).step_by(64) {
-            s.prefetch(bytes, AHEAD + line);
-        }
+        s.prefetch_after(bytes);
         add_step::<S, P>(s, bytes, STEP, acts, step, &mut sums);
     }
     if !rest.is_empty() {

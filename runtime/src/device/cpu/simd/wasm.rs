@@ -5,7 +5,7 @@ use std::arch::wasm32::*;
 
 use half::f16;
 
-use super::{Simd, Simd8, portable_half};
+use super::{Simd, Simd8, portable_half, weights};
 use crate::quant::layout::Convert;
 
 /// 8 lanes.
@@ -43,6 +43,11 @@ impl Convert for Simd128 {
             unsafe { v128_store(out.as_mut_ptr().cast(), set) };
         }
         out
+    }
+
+    #[inline(always)]
+    fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
+        weights(self, q, bias, scale, min, out);
     }
 }
 
@@ -111,6 +116,14 @@ impl Simd for Simd128 {
         let four = f32x4_add(x[0], x[1]);
         let two = f32x4_add(four, i32x4_shuffle::<2, 3, 0, 1>(four, four));
         f32x4_extract_lane::<0>(two) + f32x4_extract_lane::<1>(two)
+    }
+
+    #[inline(always)]
+    fn load_u8(self, x: &[u8]) -> Pair {
+        let x = &x[..8];
+        // SAFETY: 8 bytes are read of 8.
+        let x = unsafe { u16x8_load_extend_u8x8(x.as_ptr()) };
+        [f32x4_convert_u32x4(u32x4_extend_low_u16x8(x)), f32x4_convert_u32x4(u32x4_extend_high_u16x8(x))]
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
-use super::{Simd, Simd8};
+use super::{Simd, Simd8, weights};
 use crate::quant::layout::Convert;
 
 /// How bytes are multiplied: by two instructions of AVX2, or by one of VNNI in either encoding.
@@ -63,6 +63,11 @@ impl<const DOT: u8> Convert for Avx2<DOT> {
             std::mem::transmute::<__m256i, [u8; 32]>(_mm256_cmpeq_epi8(copies, bit))
         } }
     }
+
+    #[inline(always)]
+    fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
+        weights(self, q, bias, scale, min, out);
+    }
 }
 
 impl<const DOT: u8> Simd for Avx2<DOT> {
@@ -117,6 +122,9 @@ impl<const DOT: u8> Simd for Avx2<DOT> {
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         } }
+        fn load_u8(x: &[u8]) -> __m256 {
+            _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(x[..8].as_ptr().cast())))
+        }
         fn splat_i(x: i32) -> __m256i { _mm256_set1_epi32(x) }
         fn load_i(x: &[i32]) -> __m256i { _mm256_loadu_si256(x[..8].as_ptr().cast()) }
         fn to_f(x: __m256i) -> __m256 { _mm256_cvtepi32_ps(x) }
@@ -154,6 +162,11 @@ impl Convert for Avx512 {
     #[inline(always)]
     fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
         self.row().bytes_of_bits(bits)
+    }
+
+    #[inline(always)]
+    fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
+        weights(self, q, bias, scale, min, out);
     }
 }
 
@@ -193,6 +206,9 @@ impl Simd for Avx512 {
         fn mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
         fn fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
         fn sum(x: __m512) -> f32 { _mm512_reduce_add_ps(x) }
+        fn load_u8(x: &[u8]) -> __m512 {
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(x[..16].as_ptr().cast())))
+        }
         fn splat_i(x: i32) -> __m512i { _mm512_set1_epi32(x) }
         fn load_i(x: &[i32]) -> __m512i { _mm512_loadu_si512(x[..16].as_ptr().cast()) }
         fn to_f(x: __m512i) -> __m512 { _mm512_cvtepi32_ps(x) }
