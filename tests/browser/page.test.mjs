@@ -23,6 +23,9 @@ after(async () => {
   server?.kill();
 });
 
+/** Asks for a reply long enough to be stopped. */
+const STORY = 'Tell me a long story about a fox and a river.';
+
 /** A fresh page of the example, as a device with this colour scheme shows it. */
 async function visit(colorScheme = 'light', viewport = { width: 1100, height: 760 }) {
   const page = await web.browser.newPage({ colorScheme, viewport });
@@ -43,12 +46,10 @@ test('picks, loads, chats, stops', { skip: !model(), timeout: 600_000 }, async (
   const { page, errors } = await visit();
   await page.screenshot({ path: artifact('chat-start.png') });
   await load(page, 'cpu');
-  await page.locator('#bar[value]').waitFor();
-  await page.screenshot({ path: artifact('chat-loading.png') });
   await page.locator('#chat').waitFor({ timeout: 120_000 });
   assert.match(await page.locator('#device').textContent(), /^CPU/);
 
-  await page.locator('#input').fill('Tell me a story about a fox and a river.');
+  await page.locator('#input').fill(STORY);
   await page.keyboard.press('Enter');
   await page.getByText('tokens/s').waitFor({ timeout: 120_000 });
   await page.locator('.assistant', { hasText: /(\w+\W+){20}/ }).waitFor({ timeout: 120_000 });
@@ -76,7 +77,7 @@ test('runs on WebGPU and shows its name', { skip: !model(), timeout: 600_000 }, 
   await load(page, 'webgpu');
   await page.locator('#chat').waitFor({ timeout: 120_000 });
   assert.match(await page.locator('#device').textContent(), /^WebGPU.*swiftshader/);
-  await page.locator('#input').fill('Hi');
+  await page.locator('#input').fill(STORY);
   await page.keyboard.press('Enter');
   await page.locator('.assistant', { hasText: /\w/ }).waitFor({ timeout: 300_000 });
   await page.locator('#stop').click();
@@ -96,6 +97,8 @@ test('cancels loading and shows errors', { timeout: 60_000 }, async () => {
   if (model()) {
     await page.locator('#url').fill(`${web.base}/as/slow/models/${SMOLLM2}`);
     await page.locator('#load').click();
+    await page.locator('#bar[value]').waitFor(); // a bar that moves
+    await page.screenshot({ path: artifact('chat-loading.png') });
     await page.locator('#cancel-load').click();
     await page.locator('#progress').waitFor({ state: 'hidden' });
     assert.ok(await page.locator('#setup-error').isHidden());
