@@ -63,11 +63,12 @@ impl Runtime {
 
     /// Every device of this machine, the CPU first.
     pub async fn devices_async() -> Vec<DeviceInfo> {
-        let mut all: Vec<DeviceInfo> =
-            cpu_device(&RuntimeOptions::default()).iter().map(|d| d.info().clone()).collect();
         #[cfg(feature = "gpu")]
-        all.extend(crate::device::gpu::Gpu::adapters().await);
-        all
+        let adapters = crate::device::gpu::Gpu::adapters().await;
+        #[cfg(not(feature = "gpu"))]
+        let adapters = [];
+        let cpu = cpu_device(&RuntimeOptions::default());
+        cpu.iter().map(|device| device.info().clone()).chain(adapters).collect()
     }
 
     /// Every device of this machine, the CPU first, waiting for the answer.

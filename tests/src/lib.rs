@@ -4,6 +4,7 @@
 pub mod alloc;
 mod assets;
 pub mod devices;
+pub mod fuzz;
 pub mod golden;
 pub mod hostile;
 pub mod ops;

@@ -10,7 +10,7 @@ def python() -> None:
     need.rust()
     need.commands("gcc")
     interpreter = need.python("pytest", "setuptools>=70.1")
-    sh("cargo", "build", "-p", "gabion-c")
+    sh("cargo", "build")
     library = TARGET / "debug" / "libgabion.so"
     sh(interpreter, "-m", "pytest", "-q", cwd="bindings/python", GABION_LIBRARY=str(library))
 
@@ -23,7 +23,7 @@ def web() -> None:
     need.wasm_bindgen()
     need.fetch("smollm2")
     # the native answers that the browser's are compared with
-    sh("cargo", "build", "-p", "gabion-cli")
+    sh("cargo", "build")
     sh("sh", "bindings/wasm/build.sh")
     sh("sh", "tests/browser/checks/build.sh")
     sh("npm", "ci", "--no-audit", "--no-fund", cwd="tests/browser")

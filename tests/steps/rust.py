@@ -31,7 +31,8 @@ def rust() -> None:
     need.rust()
     need.vulkan()
     need.commands("gcc", "g++", "clang", "cmake", "make", "pkg-config", "valgrind")
-    # one invocation: every crate is built with one set of features, once
+    # all packages at once, here and in every step: each crate is built with one set of features, once
+    sh("cargo", "build")
     sh("cargo", "test", "--no-fail-fast", GABION_REQUIRE_GPU="1")
 
 
@@ -55,7 +56,7 @@ def clippy() -> None:
 @step("doc", "documentation builds, its links lead somewhere")
 def doc() -> None:
     need.rust()
-    sh("cargo", "doc", "--no-deps", "-p", "gabion", RUSTDOCFLAGS="-D warnings")
+    sh("cargo", "doc", "--no-deps", RUSTDOCFLAGS="-D warnings")
 
 
 @step("cross", "the core compiles for phones, Windows and ARM servers")

@@ -235,8 +235,7 @@ pub(crate) struct TokenizeArgs {
     pub(crate) input: Input,
     #[command(flatten)]
     pub(crate) parsing: Parsing,
-    /// Print {"tokens":[ids]}
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Output", help = r#"Print {"tokens":[ids]}"#)]
     pub(crate) json: bool,
 }
 
@@ -251,8 +250,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) parsing: Parsing,
     #[command(flatten)]
     pub(crate) context: Context,
-    /// Print {"tokens":[ids],"nll":[one fewer]}
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Output", help = r#"Print {"tokens":[ids],"nll":[one fewer]}"#)]
     pub(crate) json: bool,
 }
 

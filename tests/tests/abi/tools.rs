@@ -38,20 +38,39 @@ pub(crate) fn run(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-/// The library, installed by its documented command.
+/// The library, installed by its documented command, from the build of the whole workspace.
 pub(crate) fn prefix() -> &'static Path {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(|| {
         let prefix = folder("prefix");
+        // all packages: one alone has dependencies with fewer features, which would all be compiled again
+        run(outside(Command::new(env!("CARGO")).current_dir(root()).arg("build")));
         let mut make = Command::new("make");
         make.current_dir(root()).args(["-C", "bindings/c", "install", "PROFILE=dev"]);
-        // what cargo told this test is not for the cargo that builds the library
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
-            make.env_remove(name);
-        }
-        run(make.arg(format!("PREFIX={}", prefix.display())));
+        make.arg(format!("STATIC_LIBS={}", static_libs())).arg(format!("PREFIX={}", prefix.display()));
+        run(outside(&mut make));
         prefix
     })
+}
+
+/// What cargo told this test is not for the cargo that builds the library.
+fn outside(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What a static library of Rust needs, as the compiler says: here no crate adds to it.
+fn static_libs() -> String {
+    let source = folder("src").join("empty.rs");
+    std::fs::write(&source, "").unwrap();
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--crate-type", "staticlib", "--print", "native-static-libs", "-o"]).arg(folder("bin").join("empty.a"));
+    let output = rustc.arg(source).output().unwrap();
+    let notes = String::from_utf8_lossy(&output.stderr).into_owned();
+    let libs = notes.lines().find_map(|line| line.strip_prefix("note: native-static-libs: "));
+    libs.unwrap_or_else(|| panic!("{notes}")).to_owned()
 }
 
 /// A small model's file.
