@@ -57,6 +57,18 @@ impl Runtime {
         self.device.info()
     }
 
+    /// Measures how fast the device copies its own memory: bytes read and written per second. No model can generate more
+    /// tokens a second than this divided by `Session::read_bytes`. Takes up to 512 MiB of memory and a second of time.
+    pub async fn copy_bandwidth_async(&self) -> Result<f64> {
+        self.device.copy_bandwidth().await
+    }
+
+    /// `copy_bandwidth_async`, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn copy_bandwidth(&self) -> Result<f64> {
+        pollster::block_on(self.copy_bandwidth_async())
+    }
+
     pub(crate) fn device(&self) -> &Arc<dyn Device> {
         &self.device
     }

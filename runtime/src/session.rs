@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::device::{Batch, CancelFlag, KvType, Outputs, State, StateOptions, kv_capacity};
 use crate::error::{Error, Result};
+use crate::graph::AttentionPlan;
 use crate::model::Model;
 use crate::sample::log_sum_exp;
 
@@ -81,6 +82,16 @@ impl Session {
     /// Bytes of cache and activations on the device.
     pub fn bytes(&self) -> u64 {
         self.state.bytes()
+    }
+
+    /// Bytes that computing the token at position `pos` reads: every weight once, and the cache of what the token sees.
+    pub fn read_bytes(&self, pos: usize) -> u64 {
+        let plan = self.model.plan();
+        let cached = |layer: &AttentionPlan| {
+            let positions = layer.window.map_or(pos + 1, |window| window.min(pos + 1));
+            2 * (positions * layer.kv_heads * self.options.kv.head_bytes(layer.head_dim)) as u64
+        };
+        plan.read_bytes() + plan.layers.iter().map(cached).sum::<u64>()
     }
 
     /// Logits after the last token, `n_vocab` of them; empty before the first `sync` and after an error.

@@ -31,7 +31,8 @@ pub(crate) struct Global {
     /// The GGUF file; of a split model, the first
     #[arg(short, long, global = true, env = "GABION_MODEL", value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name (see `gabion devices`)
+    /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name (see `gabion devices`); `bench` takes
+    /// several, comma-separated
     #[arg(long, global = true, env = "GABION_DEVICE", default_value = "auto", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) device: String,
     /// Threads of the CPU device [default: one per core]
@@ -40,9 +41,9 @@ pub(crate) struct Global {
     /// Float32 activations and KV cache on any device: slower, for comparing results
     #[arg(long, global = true, env = "GABION_EXACT", value_parser = FalseyValueParser::new())]
     pub(crate) exact: bool,
-    /// Element type of the KV cache [default: f16, or f32 with --exact]
-    #[arg(long, global = true, env = "GABION_KV", value_name = "TYPE")]
-    pub(crate) kv: Option<Kv>,
+    /// Element type of the KV cache [default: f16, or f32 with --exact]; `bench` takes several, comma-separated
+    #[arg(long, global = true, env = "GABION_KV", value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) kv: Vec<Kv>,
     /// Say more on stderr (twice: even more); `info` lists tensors
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -97,7 +98,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn options(&self, global: &Global) -> SessionOptions {
-        SessionOptions { n_ctx: self.ctx_size, n_batch: self.batch_size, kv: global.kv.map(KvType::from) }
+        SessionOptions { n_ctx: self.ctx_size, n_batch: self.batch_size, kv: global.kv() }
     }
 }
 
@@ -280,6 +281,13 @@ pub(crate) struct BenchArgs {
     /// Numbers of tokens to generate, comma-separated; 0 for none
     #[arg(short = 'n', long, value_name = "N", value_delimiter = ',', default_value = "128", value_parser = bench_size)]
     pub(crate) n_gen: Vec<usize>,
+    /// Tokens that are in the context before each test, comma-separated
+    #[arg(short = 'd', long, value_name = "N", value_delimiter = ',', default_value = "0", value_parser = bench_size)]
+    pub(crate) n_depth: Vec<usize>,
+    /// Measure a model with random weights instead of a file's: smollm2-135m, llama-1b, llama-3b, llama-8b or gemma3-1b,
+    /// and a tensor type
+    #[arg(long, value_name = "SHAPE:TYPE")]
+    pub(crate) synthetic: Option<String>,
     /// Times each test is measured, after one run that is not
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repetitions: u32,
@@ -295,6 +303,7 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchOutput {
     Md,
     Json,
+    Csv,
 }
 
 #[derive(Args)]
@@ -304,7 +313,22 @@ pub(crate) struct DevicesArgs {
     pub(crate) json: bool,
 }
 
+impl Cli {
+    /// Lists that only one command takes.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.global.kv.len() > 1 && !matches!(self.command, Command::Bench(_)) {
+            return Err(Failure::Usage("only `bench` takes several types of KV cache".into()));
+        }
+        Ok(())
+    }
+}
+
 impl Global {
+    /// The type of KV cache that was asked for.
+    pub(crate) fn kv(&self) -> Option<KvType> {
+        self.kv.first().map(|&kv| kv.into())
+    }
+
     /// The model's path, or what to do about its absence.
     pub(crate) fn model(&self) -> Result<&PathBuf, Failure> {
         let advice = "which model? Give one with -m FILE or GABION_MODEL";

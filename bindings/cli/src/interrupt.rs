@@ -1,17 +1,22 @@
 //! Ctrl-C: the first one asks the running work to stop, a second one before it has stopped ends the process.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
 
 use gabion::CancelFlag;
 
 use crate::failure::INTERRUPTED;
 
 static HIT: AtomicBool = AtomicBool::new(false);
+static INSTALLED: Once = Once::new();
 static RUNNING: Mutex<Option<CancelFlag>> = Mutex::new(None);
 
 /// Takes Ctrl-C over from the operating system. Not before the program has read its input: a blocked read would not stop.
 pub(crate) fn install() {
+    INSTALLED.call_once(set_handler);
+}
+
+fn set_handler() {
     let result = ctrlc::set_handler(|| {
         if HIT.swap(true, Ordering::SeqCst) {
             std::process::exit(INTERRUPTED.into());

@@ -4,36 +4,62 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gabion::{Error, Model, ModelOptions, Progress, Runtime, RuntimeOptions};
+use gabion::gguf::Source;
+use gabion::{Error, Model, ModelOptions, Progress, ProgressFn, Runtime, RuntimeOptions};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Global, Input, Parsing};
 use crate::failure::Failure;
 use crate::interrupt;
 
-/// A loaded model and how long that took.
+/// A loaded model with its device, and how long that took.
 pub(crate) struct Loaded {
+    pub(crate) runtime: Runtime,
     pub(crate) model: Model,
     pub(crate) time: Duration,
 }
 
-/// Opens the device and loads the model, with a progress bar on a terminal. From here on Ctrl-C stops work in good order.
+/// Opens the device and loads the model that the flags name.
 pub(crate) fn load(global: &Global) -> Result<Loaded, Failure> {
+    load_file(global, &global.device)
+}
+
+/// The same on another device.
+pub(crate) fn load_file(global: &Global, device: &str) -> Result<Loaded, Failure> {
     let path = global.model()?;
+    load_by(global, device, &path.display().to_string(), |runtime, options, tell| {
+        Model::open(path, runtime, options, tell)
+    })
+}
+
+/// Loads a model that is no file.
+pub(crate) fn load_from(global: &Global, device: &str, source: impl Source) -> Result<Loaded, Failure> {
+    load_by(global, device, &source.name(), |runtime, options, tell| {
+        pollster::block_on(Model::load(vec![source], runtime, options, tell))
+    })
+}
+
+/// Opens a device and loads a model, with a progress bar on a terminal. From here on Ctrl-C stops work in good order.
+fn load_by(
+    global: &Global,
+    device: &str,
+    name: &str,
+    open: impl FnOnce(&Runtime, &ModelOptions, ProgressFn<'_>) -> gabion::Result<Model>,
+) -> Result<Loaded, Failure> {
     interrupt::install();
     let start = Instant::now();
-    let runtime = Runtime::new(&RuntimeOptions { device: global.device.clone(), threads: global.threads })?;
+    let runtime = Runtime::new(&RuntimeOptions { device: device.into(), threads: global.threads })?;
     let bar = progress_bar();
     let mut tell = |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.loaded);
         !interrupt::hit()
     };
-    let model = Model::open(path, &runtime, &ModelOptions { exact: global.exact }, &mut tell);
+    let model = open(&runtime, &ModelOptions { exact: global.exact }, &mut tell);
     bar.finish_and_clear();
     let (model, time) = (model?, start.elapsed());
-    log::info!("{} on {}, loaded in {:.2} s", path.display(), model.device().name, time.as_secs_f64());
-    Ok(Loaded { model, time })
+    log::info!("{name} on {}, loaded in {:.2} s", model.device().name, time.as_secs_f64());
+    Ok(Loaded { runtime, model, time })
 }
 
 /// Drawn on stderr; indicatif hides it where that is not a terminal.

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    cli.check()?;
     match &cli.command {
         Command::Run(args) => run::run(&cli.global, args),
         Command::Chat(args) => chat::chat(&cli.global, args),

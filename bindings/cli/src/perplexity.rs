@@ -1,7 +1,7 @@
 //! `perplexity`: llama.cpp's method, so that its numbers compare. The text is cut into windows; each starts afresh (with
 //! BOS, where the model wants one), and only its second half is scored, where every token has some context.
 
-use gabion::{KvType, Model, Session, SessionOptions};
+use gabion::{Model, Session, SessionOptions};
 use serde_json::json;
 
 use crate::args::{Global, PerplexityArgs};
@@ -16,7 +16,7 @@ pub(crate) fn perplexity(global: &Global, args: &PerplexityArgs) -> Result<(), F
     let model = load(global)?.model;
     let tokens = model.tokenize(&text, true, false)?;
     let chunks = chunk_count(tokens.len(), args)?;
-    let options = SessionOptions { n_ctx: args.ctx_size, n_batch: args.batch_size, kv: global.kv.map(KvType::from) };
+    let options = SessionOptions { n_ctx: args.ctx_size, n_batch: args.batch_size, kv: global.kv() };
     let mut session = model.session(&options)?;
     let batch = if args.batch_size == 0 { model.device().preferred_batch } else { args.batch_size };
     output::note(&format!(

@@ -130,22 +130,6 @@ fn a_seed_repeats_and_another_differs() {
 }
 
 #[test]
-fn bench_has_the_rows_of_llama_bench() {
-    let Some((path, _)) = tiny("llama") else { return };
-    let rows = json(&["bench", "-m", arg(&path), "-p", "8,4", "-n", "3", "-r", "2", "-t", "1", "-o", "json"]);
-    let names: Vec<&str> = rows.as_array().expect("rows").iter().map(|r| r["test"].as_str().expect("test")).collect();
-    assert_eq!(names, ["pp8", "pp4", "tg3"]);
-    for row in rows.as_array().expect("rows") {
-        assert!(row["avg_ts"].as_f64().is_some_and(|v| v > 0.0));
-        assert!(row["stddev_ts"].as_f64().is_some_and(|v| v >= 0.0));
-        assert!(row["model"].is_string() && row["device"].is_string());
-        assert_eq!((&row["threads"], row["samples_ts"].as_array().expect("samples").len()), (&1.into(), 2));
-    }
-    let table = ok(&["bench", "-m", arg(&path), "-p", "8", "-n", "0", "-r", "1"]);
-    assert!(table.starts_with("| model |") && table.contains("| pp8 |") && table.contains(" ± "), "{table}");
-}
-
-#[test]
 fn perplexity_follows_llama_cpp() {
     let Some((path, _)) = tiny("llama") else { return };
     let text = "The quick brown fox jumps over the lazy dog. ".repeat(8);

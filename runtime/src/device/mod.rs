@@ -69,6 +69,24 @@ pub enum KvType {
     F32,
 }
 
+impl KvType {
+    /// Its name: `f16`, `f32`.
+    pub fn name(self) -> &'static str {
+        match self {
+            KvType::F16 => "f16",
+            KvType::F32 => "f32",
+        }
+    }
+
+    /// Bytes of one head's key or value, `head_dim` elements.
+    pub fn head_bytes(self, head_dim: usize) -> usize {
+        match self {
+            KvType::F16 => 2 * head_dim,
+            KvType::F32 => 4 * head_dim,
+        }
+    }
+}
+
 /// Size and kind of a session's state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StateOptions {
@@ -139,6 +157,9 @@ pub trait Device: Send + Sync {
     fn info(&self) -> &DeviceInfo;
     /// Checks that it can run `plan` and makes room for its weights.
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>>;
+    /// Measures how fast it copies its own memory: bytes read and written per second. Takes memory for two large buffers
+    /// meanwhile.
+    fn copy_bandwidth(&self) -> LocalFuture<'_, Result<f64>>;
 }
 
 /// Takes weights, in the order of `Plan::weights`, each in consecutive whole rows.

@@ -31,8 +31,18 @@ pub enum Owned {
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     kvs: Vec<(String, Owned)>,
-    tensors: Vec<(String, TensorType, Vec<u64>, Vec<u8>)>,
+    tensors: Vec<Tensor>,
     alignment: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Tensor {
+    name: String,
+    ty: TensorType,
+    dims: Vec<u64>,
+    bytes: u64,
+    /// `None` where the caller brings the data itself.
+    data: Option<Vec<u8>>,
 }
 
 impl Writer {
@@ -52,16 +62,27 @@ impl Writer {
 
     /// Adds a tensor with its encoded data; `dims` fastest-varying first.
     pub fn tensor(mut self, name: &str, ty: TensorType, dims: &[u64], data: Vec<u8>) -> Self {
-        self.tensors.push((name.into(), ty, dims.into(), data));
+        let (bytes, data) = (data.len() as u64, Some(data));
+        self.tensors.push(Tensor { name: name.into(), ty, dims: dims.into(), bytes, data });
         self
     }
 
-    /// Writes the file. The key `general.alignment`, if given, must be a power of two.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Adds a tensor of this type and shape whose data the caller brings itself, behind `head`.
+    pub fn shape(mut self, name: &str, ty: TensorType, dims: &[u64]) -> Self {
+        let bytes = ty.row_bytes(dims[0] as usize) as u64 * dims[1..].iter().product::<u64>();
+        self.tensors.push(Tensor { name: name.into(), ty, dims: dims.into(), bytes, data: None });
+        self
+    }
+
+    fn align(&self) -> io::Result<u64> {
         let align = u64::from(self.alignment.unwrap_or(32));
-        if !align.is_power_of_two() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("alignment {align} is no power of two")));
-        }
+        let bad = || io::Error::new(io::ErrorKind::InvalidInput, format!("alignment {align} is no power of two"));
+        if align.is_power_of_two() { Ok(align) } else { Err(bad()) }
+    }
+
+    /// The file up to where its tensors' data starts. The key `general.alignment`, if given, must be a power of two.
+    pub fn head(&self) -> io::Result<Vec<u8>> {
+        let align = self.align()?;
         let mut head = b"GGUF".to_vec();
         head.extend(3u32.to_le_bytes());
         head.extend((self.tensors.len() as u64).to_le_bytes());
@@ -71,29 +92,36 @@ impl Writer {
             put_value(&mut head, value);
         }
         let mut offset = 0u64;
-        for (name, ty, dims, data) in &self.tensors {
-            put_str(&mut head, name);
-            head.extend((dims.len() as u32).to_le_bytes());
-            dims.iter().for_each(|d| head.extend(d.to_le_bytes()));
-            head.extend((*ty as u32).to_le_bytes());
+        for tensor in &self.tensors {
+            put_str(&mut head, &tensor.name);
+            head.extend((tensor.dims.len() as u32).to_le_bytes());
+            tensor.dims.iter().for_each(|d| head.extend(d.to_le_bytes()));
+            head.extend((tensor.ty as u32).to_le_bytes());
             head.extend(offset.to_le_bytes());
-            offset = (offset + data.len() as u64).next_multiple_of(align);
+            offset = (offset + tensor.bytes).next_multiple_of(align);
         }
-        out.write_all(&head)?;
-        let mut at = head.len() as u64;
-        for (_, _, _, data) in &self.tensors {
-            let start = at.next_multiple_of(align);
-            out.write_all(&vec![0; (start - at) as usize])?;
-            out.write_all(data)?;
-            at = start + data.len() as u64;
+        if !self.tensors.is_empty() {
+            head.resize(head.len().next_multiple_of(align as usize), 0);
         }
-        out.write_all(&vec![0; (at.next_multiple_of(align) - at) as usize * usize::from(!self.tensors.is_empty())])
+        Ok(head)
     }
 
-    /// The file as bytes. Panics where `write` would refuse the alignment.
+    /// Writes the file. Fails for a bad alignment, and for a tensor without data.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let align = self.align()?;
+        out.write_all(&self.head()?)?;
+        for tensor in &self.tensors {
+            let missing = || io::Error::new(io::ErrorKind::InvalidInput, format!("'{}' has no data", tensor.name));
+            out.write_all(tensor.data.as_ref().ok_or_else(missing)?)?;
+            out.write_all(&vec![0; (tensor.bytes.next_multiple_of(align) - tensor.bytes) as usize])?;
+        }
+        Ok(())
+    }
+
+    /// The file as bytes. Panics where `write` would fail.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.write(&mut out).expect("writing to memory fails only for a bad alignment");
+        self.write(&mut out).expect("writing to memory fails only here only for a bad alignment or missing data");
         out
     }
 }

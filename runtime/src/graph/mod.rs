@@ -208,6 +208,18 @@ impl Plan {
     pub fn weight(&self, id: WeightId) -> &Weight {
         &self.weights[id.0 as usize]
     }
+    /// Bytes of weights that one token reads: every matrix and vector where it is used, one row of a table.
+    pub fn read_bytes(&self) -> u64 {
+        let bytes = |id: &WeightId| self.weight(*id).bytes();
+        let linear = |linear: &Linear| bytes(&linear.weight) + linear.bias.iter().map(bytes).sum::<u64>();
+        let read = |op: &Op| match op {
+            Op::Embed { table, .. } => self.weight(*table).row_bytes() as u64,
+            Op::RmsNorm { weight, .. } => bytes(weight),
+            Op::MatMul { linears, .. } => linears.iter().map(linear).sum(),
+            Op::RopeStore { .. } | Op::Attention { .. } | Op::Glu { .. } | Op::Softcap { .. } => 0,
+        };
+        self.body.iter().chain(&self.head).map(read).sum()
+    }
     /// Elements per row of a buffer.
     pub fn width(&self, id: BufId) -> usize {
         self.buffers[id.0 as usize].width

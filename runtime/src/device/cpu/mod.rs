@@ -5,6 +5,7 @@
 //! of threads gives the same result.
 
 mod attention;
+mod bandwidth;
 mod cache;
 mod embed;
 mod glu;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 pub use level::Level;
 
-use super::{Device, DeviceInfo, DeviceKind, Loader, Precision, check};
+use super::{Device, DeviceInfo, DeviceKind, Loader, LocalFuture, Precision, check};
 use crate::error::{Error, Result};
 use crate::graph::Plan;
 use pool::Pool;
@@ -69,5 +70,8 @@ impl Device for Cpu {
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
         check::check(&plan, |ty| crate::quant::format(ty).is_some())?;
         Ok(Box::new(weights::CpuLoader::new(self, plan, precision)))
+    }
+    fn copy_bandwidth(&self) -> LocalFuture<'_, Result<f64>> {
+        Box::pin(async { bandwidth::copy(&self.pool) })
     }
 }

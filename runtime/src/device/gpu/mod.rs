@@ -6,6 +6,7 @@
 //! Everything works at WebGPU's default limits; a tensor over the binding limit is split by rows (`placement`).
 
 mod adapter;
+mod bandwidth;
 mod health;
 mod loader;
 mod memory;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 pub use adapter::GpuOptions;
 
-use super::{Device, DeviceInfo, DeviceKind, Loader, Precision};
+use super::{Device, DeviceInfo, DeviceKind, Loader, LocalFuture, Precision};
 use crate::error::Result;
 use crate::graph::Plan;
 
@@ -120,5 +121,9 @@ impl Device for Gpu {
     /// Both precisions compute with f32 activations.
     fn loader(self: Arc<Self>, plan: Arc<Plan>, _: Precision) -> Result<Box<dyn Loader>> {
         Ok(Box::new(loader::GpuLoader::new(self, plan)?))
+    }
+
+    fn copy_bandwidth(&self) -> LocalFuture<'_, Result<f64>> {
+        Box::pin(Gpu::copy_bandwidth(self))
     }
 }
