@@ -51,7 +51,7 @@ fn a_flipped_bit_is_seen() {
 #[test]
 fn quantize_is_bit_exact() {
     use TensorType::*;
-    for ty in [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0] {
+    for ty in [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, TQ1_0, TQ2_0, MXFP4] {
         let bytes = fixture(&format!("{}.encode.bin", ty.name()));
         let (x, expected) = bytes.split_at(4 * 256);
         let mut blocks = vec![0xAA; expected.len()];

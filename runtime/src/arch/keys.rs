@@ -3,6 +3,7 @@
 use super::spec::LinearSpec;
 use crate::error::{Error, Result};
 use crate::gguf::{Header, TensorInfo};
+use crate::quant::TensorType;
 
 /// Upper limits on hyperparameters: far above any real model, far below what overflows arithmetic.
 const MAX_LAYERS: u32 = 512;
@@ -101,7 +102,17 @@ impl<'a> Keys<'a> {
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<String> {
         let tensor = self.header.tensor(name).ok_or_else(|| Error::Model(format!("tensor '{name}' is missing")))?;
         check_shape(tensor, shape)?;
+        self.refuse_scale(tensor)?;
         Ok(name.to_owned())
+    }
+
+    /// An NVFP4 matrix may have a factor of its own in `<base>.scale`: to ignore it would give wrong answers.
+    fn refuse_scale(&self, tensor: &TensorInfo) -> Result<()> {
+        let scale = tensor.name.strip_suffix("weight").map(|base| format!("{base}scale"));
+        match scale.filter(|scale| tensor.ty() == Some(TensorType::NVFP4) && self.header.tensor(scale).is_some()) {
+            Some(scale) => Err(Error::Unsupported(format!("tensor '{}' is NVFP4, scaled by '{scale}'", tensor.name))),
+            None => Ok(()),
+        }
     }
 
     /// A tensor that may be missing.
@@ -126,4 +137,25 @@ fn check_shape(tensor: &TensorInfo, shape: &[usize]) -> Result<()> {
         return Ok(());
     }
     Err(Error::Model(format!("tensor '{}' has shape {:?}, wanted {shape:?}", tensor.name, tensor.dims)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::{Parse, Writer};
+
+    #[test]
+    fn a_scaled_matrix_is_refused() {
+        let file = Writer::new().tensor("a.weight", TensorType::NVFP4, &[64], vec![0; 36]);
+        let scaled = file.clone().tensor("a.scale", TensorType::F32, &[1], vec![0; 4]);
+        let found = |file: Writer| {
+            let bytes = file.to_bytes();
+            let Ok(Parse::Done(header)) = Header::parse(&bytes, Some(bytes.len() as u64)) else {
+                panic!("the file is sound")
+            };
+            Keys::new(&header, "").tensor("a.weight", &[64])
+        };
+        assert!(found(file).is_ok());
+        assert!(matches!(found(scaled), Err(Error::Unsupported(_))));
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) trait Convert: Copy {
     fn half(self, bits: u16) -> f32;
     /// A byte for each bit, the lowest first: 255 if it is set, else 0.
     fn bytes_of_bits(self, bits: u32) -> [u8; 32];
+    /// table[i] for each i, all below 16.
+    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32];
     /// out = scale * (q - bias) + min
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]);
 }
@@ -29,6 +31,9 @@ impl Convert for Plain {
     }
     fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
         std::array::from_fn(|j| if bits >> j & 1 == 1 { 255 } else { 0 })
+    }
+    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32] {
+        i.map(|i| table[usize::from(i)])
     }
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
         for j in 0..16 {
@@ -130,6 +135,17 @@ pub(crate) fn nibbles(bytes: &[u8]) -> [u8; 32] {
     for j in 0..16 {
         q[j] = bytes[j] & 15;
         q[j + 16] = bytes[j] >> 4;
+    }
+    q
+}
+
+/// Bit pairs of 256 weights in 64 bytes, sub-block `i` of 8: a half block of 128 weights has 32 bytes, the lowest pairs first.
+#[inline(always)]
+pub(crate) fn pairs(bytes: &[u8], i: usize) -> [u8; 32] {
+    let (bytes, shift) = (&bytes[32 * (i / 4)..][..32], 2 * (i % 4));
+    let mut q = [0; 32];
+    for j in 0..32 {
+        q[j] = bytes[j] >> shift & 3;
     }
     q
 }

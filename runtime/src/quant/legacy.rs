@@ -1,8 +1,13 @@
-//! Encoders' arithmetic shared by the 32-weight types Q4_0 to Q8_0 (spec "quant formats", section 7).
+//! Encoders' arithmetic shared by the simple types (spec "quant formats", section 7).
 
 /// 1 / d, or 0 for a block of zeros. The encoders divide by the unrounded scale but store it as f16.
 pub(super) fn inverse(d: f32) -> f32 {
     if d == 0.0 { 0.0 } else { 1.0 / d }
+}
+
+/// The largest magnitude.
+pub(super) fn largest(x: &[f32]) -> f32 {
+    x.iter().fold(0f32, |m, x| m.max(x.abs()))
 }
 
 /// Scale and q for w = d * (q - bias), q < 2 * bias: the weight of largest magnitude becomes q = 0.

@@ -4,9 +4,19 @@
 //! A *block* is the smallest run of elements that is stored together: `block_len` elements in `block_bytes` bytes,
 //! always along a row (dimension 0). Layouts: spec "quant formats", the same bytes that ggml writes.
 
+mod fp4;
+pub(crate) mod grid;
+mod iq1;
+mod iq2;
+mod iq3;
+mod iq4;
 pub(crate) mod layout;
 mod legacy;
 mod number;
+mod q1_0;
+mod q2_0;
+mod q2_k;
+mod q3_k;
 mod q4_0;
 mod q4_1;
 mod q4_k;
@@ -15,8 +25,11 @@ mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod tq1_0;
+mod tq2_0;
 
 use layout::{Convert, Decode, Encode, Number, Packed};
+pub(crate) use {q2_0::Q2_0, q2_k::Q2K, q3_k::Q3K, tq1_0::TQ1_0, tq2_0::TQ2_0};
 
 /// A ggml tensor type. The discriminant is the id that GGUF files store.
 #[allow(non_camel_case_types)]
@@ -169,7 +182,10 @@ macro_rules! registry {
 registry! {
     numbers: F32: number::F32, F16: number::F16, BF16: number::BF16;
     packed: Q4_0: q4_0::Q4_0, Q4_1: q4_1::Q4_1, Q5_0: q5_0::Q5_0, Q5_1: q5_1::Q5_1, Q8_0: q8_0::Q8_0,
-        Q4_K: q4_k::Q4K, Q5_K: q5_k::Q5K, Q6_K: q6_k::Q6K;
+        Q2_K: q2_k::Q2K, Q3_K: q3_k::Q3K, Q4_K: q4_k::Q4K, Q5_K: q5_k::Q5K, Q6_K: q6_k::Q6K,
+        IQ1_S: iq1::IQ1S, IQ1_M: iq1::IQ1M, IQ2_XXS: iq2::IQ2XXS, IQ2_XS: iq2::IQ2XS, IQ2_S: iq2::IQ2S,
+        IQ3_XXS: iq3::IQ3XXS, IQ3_S: iq3::IQ3S, IQ4_NL: iq4::IQ4NL, IQ4_XS: iq4::IQ4XS,
+        TQ1_0: tq1_0::TQ1_0, TQ2_0: tq2_0::TQ2_0, MXFP4: fp4::MXFP4, NVFP4: fp4::NVFP4, Q1_0: q1_0::Q1_0, Q2_0: q2_0::Q2_0;
 }
 
 /// Something generic over a type's layout: turns a run-time `TensorType` into a compile-time one.

@@ -28,8 +28,7 @@ impl Packed for Q8_0 {
 
 fn encode(x: &[f32], blocks: &mut [u8]) {
     for (x, block) in x.chunks_exact(32).zip(blocks.chunks_exact_mut(34)) {
-        let amax = x.iter().fold(0f32, |m, x| m.max(x.abs()));
-        let d = amax / 127.0;
+        let d = legacy::largest(x) / 127.0;
         let inverse = legacy::inverse(d);
         legacy::put_half(block, 0, d);
         for (b, x) in block[2..].iter_mut().zip(x) {

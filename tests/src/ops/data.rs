@@ -50,6 +50,7 @@ impl Random {
                 let x = half::f16::from_f32(size * self.uniform());
                 block[at..at + 2].copy_from_slice(&x.to_le_bytes());
             }
+            tame(ty, block);
         }
         bytes
     }
@@ -64,7 +65,29 @@ fn scales(ty: TensorType) -> &'static [(usize, f32)] {
         Q4_1 | Q5_1 => &[(0, 0.1), (2, 1.0)],
         Q4_K | Q5_K => &[(0, 0.003), (2, 0.03)],
         Q6_K => &[(208, 0.001)],
+        Q2_K => &[(80, 0.03), (82, 0.03)],
+        Q3_K => &[(108, 0.01)],
+        IQ1_S => &[(0, 0.1)],
+        IQ2_XXS | IQ2_XS | IQ2_S => &[(0, 0.01)],
+        IQ3_XXS => &[(0, 0.005)],
+        IQ3_S => &[(0, 0.005)],
+        IQ4_NL => &[(0, 0.01)],
+        IQ4_XS => &[(0, 0.0005)],
+        TQ1_0 => &[(52, 1.0)],
+        TQ2_0 => &[(64, 1.0)],
+        Q1_0 | Q2_0 => &[(0, 1.0)],
+        IQ1_M | MXFP4 | NVFP4 => &[],
         _ => panic!("tell tests/src/ops/data.rs where {} has its scales", ty.name()),
+    }
+}
+
+/// Gives a block of a type without f16 fields scales of a sensible size.
+fn tame(ty: TensorType, block: &mut [u8]) {
+    match ty {
+        TensorType::IQ1_M => block[55] = block[55] & 0x8F | 0x20, // the exponent of d
+        TensorType::MXFP4 => block[0] = 120 + block[0] % 8,
+        TensorType::NVFP4 => block[..4].iter_mut().for_each(|scale| *scale %= 0x38),
+        _ => {}
     }
 }
 

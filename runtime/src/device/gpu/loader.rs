@@ -154,11 +154,15 @@ fn planes(gpu: &Gpu, slab: &Slab) -> Result<Planes> {
     let tiles = slab.rows.div_ceil(TILE) as u64;
     let (quads, scales) = slab.layout.tile_bytes(slab.cols);
     let quants = gpu.buffer("weights", tiles * quads as u64, STORAGE)?;
-    let scales = match scales {
-        0 => None,
-        bytes => Some(gpu.buffer("weight scales", tiles * bytes as u64, STORAGE)?),
-    };
-    Ok(Planes { quants, scales })
+    if scales == 0 {
+        return Ok(Planes { quants, scales: None });
+    }
+    let (end, table) = (tiles * scales as u64, slab.layout.table);
+    let scales = gpu.buffer("weight scales", end + slab.layout.table_bytes() as u64, STORAGE)?;
+    if !table.is_empty() {
+        gpu.queue.write_buffer(&scales, end, bytemuck::cast_slice(table));
+    }
+    Ok(Planes { quants, scales: Some(scales) })
 }
 
 /// A vector's elements.

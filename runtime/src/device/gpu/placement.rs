@@ -126,7 +126,8 @@ impl Placement {
         let planes = layout(first.ty)
             .ok_or_else(|| Error::Internal(format!("no planes for {}, which was checked before", first.ty.name())))?;
         let tile = planes.tile_bytes(first.cols);
-        let most_tiles = limits.binding / tile.0.max(tile.1).max(1) as u64;
+        let most_tiles = (limits.binding / tile.0.max(1) as u64)
+            .min(limits.binding.saturating_sub(planes.table_bytes() as u64) / tile.1.max(1) as u64);
         if most_tiles == 0 {
             return Err(Error::Unsupported(format!("rows of '{}' are too long for this device", first.name)));
         }

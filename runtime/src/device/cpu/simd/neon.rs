@@ -57,6 +57,16 @@ impl<const DOT: bool> Convert for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32] {
+        let mut out = [0; 32];
+        for (i, out) in i.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<16>().0) {
+            // SAFETY: as above; 16 bytes are read of 16 each and stored to 16.
+            unsafe { vst1q_u8(out.as_mut_ptr(), vqtbl1q_u8(vld1q_u8(table.as_ptr()), vld1q_u8(i.as_ptr()))) }
+        }
+        out
+    }
+
+    #[inline(always)]
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
         weights(self, q, bias, scale, min, out);
     }

@@ -46,6 +46,19 @@ impl Convert for Simd128 {
     }
 
     #[inline(always)]
+    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32] {
+        let mut out = [0; 32];
+        for (i, out) in i.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<16>().0) {
+            // SAFETY: 16 bytes are read of 16 each and written to 16.
+            unsafe {
+                let found = i8x16_swizzle(v128_load(table.as_ptr().cast()), v128_load(i.as_ptr().cast()));
+                v128_store(out.as_mut_ptr().cast(), found);
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
         weights(self, q, bias, scale, min, out);
     }

@@ -2,9 +2,12 @@
 
 use super::{Layout, Quad, fifth_bits, half, nibbles, word};
 
-pub(super) const Q4_K: Layout = Layout { name: "q4_k", block: 256, bytes: 144, quads: 8, scales: 4, repack: q4_k };
-pub(super) const Q5_K: Layout = Layout { name: "q5_k", block: 256, bytes: 176, quads: 8, scales: 12, repack: q5_k };
-pub(super) const Q6_K: Layout = Layout { name: "q6_k", block: 256, bytes: 210, quads: 8, scales: 21, repack: q6_k };
+pub(super) const Q4_K: Layout =
+    Layout { name: "q4_k", block: 256, bytes: 144, quads: 8, scales: 4, table: &[], repack: q4_k };
+pub(super) const Q5_K: Layout =
+    Layout { name: "q5_k", block: 256, bytes: 176, quads: 8, scales: 12, table: &[], repack: q5_k };
+pub(super) const Q6_K: Layout =
+    Layout { name: "q6_k", block: 256, bytes: 210, quads: 8, scales: 21, table: &[], repack: q6_k };
 
 /// In the file, 64 weights share 32 bytes: the low halves are the first 32.
 fn quants(bytes: &[u8], unit: usize) -> Quad {

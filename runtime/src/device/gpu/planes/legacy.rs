@@ -3,11 +3,16 @@
 
 use super::{Layout, Quad, fifth_bits, half, nibbles, word};
 
-pub(super) const Q4_0: Layout = Layout { name: "q4_0", block: 64, bytes: 36, quads: 2, scales: 1, repack: q4_0 };
-pub(super) const Q4_1: Layout = Layout { name: "q4_1", block: 32, bytes: 20, quads: 1, scales: 1, repack: q4_1 };
-pub(super) const Q5_0: Layout = Layout { name: "q5_0", block: 64, bytes: 44, quads: 2, scales: 3, repack: q5_0 };
-pub(super) const Q5_1: Layout = Layout { name: "q5_1", block: 32, bytes: 24, quads: 1, scales: 2, repack: q5_1 };
-pub(super) const Q8_0: Layout = Layout { name: "q8_0", block: 64, bytes: 68, quads: 4, scales: 1, repack: q8_0 };
+pub(super) const Q4_0: Layout =
+    Layout { name: "q4_0", block: 64, bytes: 36, quads: 2, scales: 1, table: &[], repack: q4_0 };
+pub(super) const Q4_1: Layout =
+    Layout { name: "q4_1", block: 32, bytes: 20, quads: 1, scales: 1, table: &[], repack: q4_1 };
+pub(super) const Q5_0: Layout =
+    Layout { name: "q5_0", block: 64, bytes: 44, quads: 2, scales: 3, table: &[], repack: q5_0 };
+pub(super) const Q5_1: Layout =
+    Layout { name: "q5_1", block: 32, bytes: 24, quads: 1, scales: 2, table: &[], repack: q5_1 };
+pub(super) const Q8_0: Layout =
+    Layout { name: "q8_0", block: 64, bytes: 68, quads: 4, scales: 1, table: &[], repack: q8_0 };
 
 /// In the file, byte i holds weight i in its low half and weight 16 + i in its high half.
 fn quants(bytes: &[u8]) -> Quad {

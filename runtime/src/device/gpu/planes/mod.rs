@@ -6,8 +6,11 @@
 //! other half of each file here.
 
 mod float;
+mod grids;
 mod k_quants;
 mod legacy;
+mod levels;
+mod pairs;
 
 use crate::quant::TensorType;
 
@@ -31,6 +34,8 @@ pub(super) struct Layout {
     pub(super) quads: usize,
     /// Words per block and row in the second plane; 0 where there is none.
     pub(super) scales: usize,
+    /// A codebook, which stands once behind the scales: an even number of vectors of 16 bits.
+    pub(super) table: &'static [u16],
     /// Repacks one block of one row.
     pub(super) repack: fn(&[u8], &mut [Quad], &mut [u32]),
 }
@@ -44,9 +49,26 @@ const LAYOUTS: &[(TensorType, Layout)] = &[
     (TensorType::Q5_0, legacy::Q5_0),
     (TensorType::Q5_1, legacy::Q5_1),
     (TensorType::Q8_0, legacy::Q8_0),
+    (TensorType::Q2_K, pairs::Q2_K),
+    (TensorType::Q3_K, pairs::Q3_K),
     (TensorType::Q4_K, k_quants::Q4_K),
     (TensorType::Q5_K, k_quants::Q5_K),
     (TensorType::Q6_K, k_quants::Q6_K),
+    (TensorType::IQ1_S, grids::IQ1_S),
+    (TensorType::IQ1_M, grids::IQ1_M),
+    (TensorType::IQ2_XXS, grids::IQ2_XXS),
+    (TensorType::IQ2_XS, grids::IQ2_XS),
+    (TensorType::IQ2_S, grids::IQ2_S),
+    (TensorType::IQ3_XXS, grids::IQ3_XXS),
+    (TensorType::IQ3_S, grids::IQ3_S),
+    (TensorType::IQ4_NL, levels::IQ4_NL),
+    (TensorType::IQ4_XS, levels::IQ4_XS),
+    (TensorType::MXFP4, levels::MXFP4),
+    (TensorType::NVFP4, levels::NVFP4),
+    (TensorType::TQ1_0, pairs::TQ1_0),
+    (TensorType::TQ2_0, pairs::TQ2_0),
+    (TensorType::Q1_0, pairs::Q1_0),
+    (TensorType::Q2_0, pairs::Q2_0),
 ];
 
 /// The planes of `ty`, if the GPU device has kernels for it.
@@ -67,6 +89,11 @@ impl Layout {
     pub(super) fn tile_bytes(&self, cols: usize) -> (usize, usize) {
         let blocks = self.blocks(cols) * TILE;
         (blocks * self.quads * 16, blocks * self.scales * 4)
+    }
+
+    /// Bytes of the table.
+    pub(super) fn table_bytes(&self) -> usize {
+        size_of_val(self.table)
     }
 
     /// Repacks whole tiles: `rows` holds rows of `row_bytes` bytes; a last tile that is not full is padded with zeros.
@@ -133,7 +160,9 @@ mod tests {
         for (ty, layout) in LAYOUTS {
             assert_eq!(layout.bytes, ty.row_bytes(layout.block), "{}", layout.name);
             let planes = layout.quads * 16 + layout.scales * 4;
-            assert!(planes >= layout.bytes && planes <= layout.bytes + 2, "{}: {planes} bytes", layout.name);
+            let most = layout.bytes + if *ty == TensorType::TQ1_0 { 14 } else { 2 };
+            assert!(planes >= layout.bytes && planes <= most, "{}: {planes} bytes", layout.name);
+            assert!(layout.table_bytes() % 4 == 0 && (layout.table.is_empty() || layout.scales > 0), "{}", layout.name);
         }
     }
 

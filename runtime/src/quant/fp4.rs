@@ -1,0 +1,88 @@
+//! MXFP4 and NVFP4: nibbles that are numbers of 4 bits, sign, two of exponent and one of mantissa, under scales of 8 bits.
+
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles};
+
+/// Twice the number of each nibble, plus 12.
+pub(crate) const BIASED: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+
+/// 32 weights in 17 bytes: a power of two (E8M0), then 32 nibbles.
+pub(crate) struct MXFP4;
+
+impl Packed for MXFP4 {
+    const LEN: usize = 32;
+    const BYTES: usize = 17;
+    const BIAS: u8 = 12;
+    const ENCODE: Option<Encode> = Some(encode);
+
+    #[inline(always)]
+    fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
+        convert.lookup(&BIASED, nibbles(&block[1..17]))
+    }
+
+    #[inline(always)]
+    fn scales(_: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
+        scale[0] = half_power(block[0]);
+    }
+}
+
+/// 2^(e - 128): half of what e stands for, as the levels are doubled. The first two are subnormal.
+#[inline(always)]
+fn half_power(e: u8) -> f32 {
+    f32::from_bits(if e < 2 { 0x0020_0000 << e } else { (u32::from(e) - 1) << 23 })
+}
+
+fn encode(x: &[f32], blocks: &mut [u8]) {
+    for (x, block) in x.chunks_exact(32).zip(blocks.chunks_exact_mut(17)) {
+        let largest = super::legacy::largest(x);
+        // the largest number, 6, is in the binade that begins at 4
+        let e = if largest > 0.0 { (largest.log2().floor() + 125.0).clamp(0.0, 254.0) as u8 } else { 0 };
+        block[0] = e;
+        let q: [u8; 32] = std::array::from_fn(|j| nearest(x[j], half_power(e)));
+        super::legacy::put_nibbles(&q, &mut block[1..]);
+    }
+}
+
+/// The nibble whose number is nearest to x; of two, the first.
+fn nearest(x: f32, scale: f32) -> u8 {
+    let error = |i: usize| (scale * (f32::from(BIASED[i]) - 12.0) - x).abs();
+    (1..16).fold(0, |best, i| if error(i) < error(best) { i } else { best }) as u8
+}
+
+/// 64 weights in 36 bytes: four unsigned scales of 8 bits (E4M3), one for each 16 weights, then 8 bytes of nibbles for each.
+pub(crate) struct NVFP4;
+
+impl Packed for NVFP4 {
+    const LEN: usize = 64;
+    const BYTES: usize = 36;
+    const GROUP: usize = 16;
+    const BIAS: u8 = 12;
+
+    #[inline(always)]
+    fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
+        let bytes = &block[4 + 16 * i..][..16];
+        let mut q = [0; 32];
+        for j in 0..8 {
+            (q[j], q[j + 8]) = (bytes[j] & 15, bytes[j] >> 4);
+            (q[j + 16], q[j + 24]) = (bytes[j + 8] & 15, bytes[j + 8] >> 4);
+        }
+        convert.lookup(&BIASED, q)
+    }
+
+    #[inline(always)]
+    fn scales(_: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
+        for g in 0..4 {
+            scale[g] = half_e4m3(block[g]);
+        }
+    }
+}
+
+/// Half of an unsigned E4M3 number. The code for NaN stands for 0, and bit 7 is of no account but in it.
+#[inline(always)]
+fn half_e4m3(byte: u8) -> f32 {
+    let (e, man) = (u32::from(byte >> 3 & 15), u32::from(byte & 7));
+    match (byte, e) {
+        (0x7F, _) => 0.0,
+        (_, 0) => man as f32 / 1024.0,
+        _ => f32::from_bits((e + 119) << 23 | man << 20),
+    }
+}
