@@ -101,18 +101,21 @@ fn gemma3_on_the_reference() {
     check(GEMMA3, "golden/gemma3.json", &devices::cpu(Level::Reference, None), SOME);
 }
 
-#[test]
-fn smollm2_on_every_simd_level() {
+/// The fastest level is what users get; the others differ from it in their kernels only.
+fn simd(file: &str, golden: &str) {
     for level in devices::levels().filter(|&level| level != Level::Reference) {
-        check(SMOLLM2, "golden/smollm2.json", &devices::cpu(level, None), ALL);
+        check(file, golden, &devices::cpu(level, None), if level == Level::best() { ALL } else { SOME });
     }
 }
 
 #[test]
+fn smollm2_on_every_simd_level() {
+    simd(SMOLLM2, "golden/smollm2.json");
+}
+
+#[test]
 fn gemma3_on_every_simd_level() {
-    for level in devices::levels().filter(|&level| level != Level::Reference) {
-        check(GEMMA3, "golden/gemma3.json", &devices::cpu(level, None), ALL);
-    }
+    simd(GEMMA3, "golden/gemma3.json");
 }
 
 #[test]
@@ -146,6 +149,61 @@ fn qwen2() {
     }
 }
 
+/// The first five chapters of Ecclesiastes in the King James Version (public domain).
+const TEXT: &str = include_str!("../fixtures/text/ecclesiastes.txt");
+/// How much larger or smaller the default path's perplexity may be than the exact one's.
+const PERPLEXITY: f64 = 0.005;
+
+/// Perplexity of the first windows of 512 tokens of `TEXT`, as llama.cpp takes it: each begins with the first token (BOS),
+/// and its second half counts.
+fn perplexity(model: &Model, windows: usize) -> f64 {
+    let mut ids = model.tokenize(TEXT, true, false).unwrap();
+    let (mut session, first) = (session(model), ids[0]);
+    let nll: Vec<f32> = ids
+        .chunks_exact_mut(512)
+        .take(windows)
+        .flat_map(|window| {
+            window[0] = first;
+            session.score(window).unwrap().split_off(255)
+        })
+        .collect();
+    assert_eq!(nll.len(), windows * 256);
+    (nll.iter().map(|&x| f64::from(x)).sum::<f64>() / nll.len() as f64).exp()
+}
+
+fn close(exact: f64, default: f64) -> bool {
+    (default / exact - 1.0).abs() <= PERPLEXITY
+}
+
+/// The default paths of some runtimes, against the exact path of the last.
+fn check_default(file: &str, runtimes: &[Runtime], windows: usize) {
+    let Some(exact) = runtimes.last().and_then(|runtime| open(file, runtime, true)) else { return };
+    let exact = perplexity(&exact, windows);
+    assert!(exact > 1.0 && exact < 100.0, "{exact}: the model does not know this text");
+    for runtime in runtimes {
+        let default = perplexity(&open(file, runtime, false).unwrap(), windows);
+        let what = format!("{file} on {}: perplexity {exact:.4} exact, {default:.4} by default", runtime.info().name);
+        eprintln!("{what}");
+        assert!(close(exact, default), "{what}");
+    }
+}
+
+#[test]
+fn default_paths_keep_the_perplexity_on_the_cpu() {
+    let levels: Vec<Runtime> =
+        devices::levels().filter(|&level| level != Level::Reference).map(|level| devices::cpu(level, None)).collect();
+    check_default(SMOLLM2, &levels, 4);
+    check_default(GEMMA3, &levels[levels.len() - 1..], 4);
+}
+
+#[test]
+fn default_paths_keep_the_perplexity_on_a_software_gpu() {
+    if let Some(gpu) = devices::gpu_runtime() {
+        check_default(SMOLLM2, std::slice::from_ref(&gpu), 2);
+        check_default(GEMMA3, &[gpu], 2);
+    }
+}
+
 /// A perturbed answer fails each comparison.
 #[test]
 fn the_comparisons_can_fail() {
@@ -159,4 +217,5 @@ fn the_comparisons_can_fail() {
     assert!(largest_off(&[1.0, 2.0], &[1.0, 2.0021]) > TOLERANCE);
     assert!(largest_off(&[1.0, 2.0], &[1.0]) > TOLERANCE);
     assert!(largest_off(&[1.0], &[f32::NAN]) > TOLERANCE);
+    assert!(close(20.0, 20.09) && !close(20.0, 20.11) && !close(20.0, 19.89) && !close(20.0, f64::NAN));
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::acts::Acts;
+use super::acts::{Acts, SCALED};
 use super::{Simd, enter, row_dot};
 use crate::device::cpu::kernels::Scratch;
 use crate::device::cpu::mat_mul::MatMul;
@@ -107,25 +107,30 @@ fn products<S: Simd, const GROUP: usize, const WIDE: bool, const N: usize>(
     let groups = 32 / GROUP;
     let all_sums = if GROUP == 32 { &acts.sum32 } else { &acts.sum16 };
     let q: [&[[i32; 8]]; N] = std::array::from_fn(|n| &acts.q[(t + n) * acts.stride..][..blocks]);
-    let act_scale: [&[f32]; N] = std::array::from_fn(|n| &acts.scale[(t + n) * acts.stride..][..blocks]);
+    let act_scale: [&[f32]; N] = std::array::from_fn(|n| &acts.scale[2 * (t + n) * acts.stride..][..2 * blocks]);
     let act_sum: [&[f32]; N] = std::array::from_fn(|n| &all_sums[(t + n) * acts.stride * groups..][..blocks * groups]);
     let mut sums = [s.zero(); N];
     for b in 0..blocks {
         let words = &words[b * 8 * S::LANES..][..8 * S::LANES];
         for g in 0..groups {
-            let mut dots = [s.splat_i(0); N];
-            for k in g * GROUP / 4..(g + 1) * GROUP / 4 {
-                let w = s.load_i(&words[k * S::LANES..]);
+            let mut scaled = [s.zero(); N];
+            for h in g * GROUP / SCALED..(g + 1) * GROUP / SCALED {
+                let mut dots = [s.splat_i(0); N];
+                for k in h * SCALED / 4..(h + 1) * SCALED / 4 {
+                    let w = s.load_i(&words[k * S::LANES..]);
+                    for n in 0..N {
+                        dots[n] = s.dot4(dots[n], w, s.splat_i(q[n][b][k]), WIDE);
+                    }
+                }
                 for n in 0..N {
-                    dots[n] = s.dot4(dots[n], w, s.splat_i(q[n][b][k]), WIDE);
+                    scaled[n] = s.fma(s.to_f(dots[n]), s.splat(act_scale[n][2 * b + h]), scaled[n]);
                 }
             }
             let group = b * groups + g;
             let scale = s.load(&scratch.scale[group * S::LANES..]);
             let min = s.load(&scratch.min[group * S::LANES..]);
             for n in 0..N {
-                let scale = s.mul(scale, s.splat(act_scale[n][b]));
-                sums[n] = s.fma(s.to_f(dots[n]), scale, sums[n]);
+                sums[n] = s.fma(scaled[n], scale, sums[n]);
                 sums[n] = s.fma(min, s.splat(act_sum[n][group]), sums[n]);
             }
         }

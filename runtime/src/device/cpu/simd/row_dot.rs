@@ -55,12 +55,12 @@ fn row<S: Simd8, P: Packed>(s: S, row: &[u8], acts: &Acts) -> f32 {
 fn add_step<S: Simd8, P: Packed>(s: S, bytes: &[u8], count: usize, acts: &Acts, step: usize, sums: &mut Sums<S>) {
     let at = step * STEP;
     let (scale, min) = scales::<S, P>(s, bytes);
-    let mut step = Step { bytes, q: &acts.q[at..][..STEP], scale, act_scale: [0.0; STEP] };
-    let act_scale = &acts.scale[at..][..STEP];
+    let mut step = Step { bytes, q: &acts.q[at..][..STEP], scale };
     if P::GROUP == 32 {
-        s.store(s.mul(s.load(&scale), s.load(act_scale)), &mut step.act_scale);
-    } else {
-        step.act_scale.copy_from_slice(act_scale);
+        step.scale = std::array::from_fn(|h| scale[h / 2]);
+    }
+    for (scale, act_scale) in step.scale.chunks_exact_mut(8).zip(acts.scale[2 * at..][..2 * STEP].chunks_exact(8)) {
+        s.store(s.mul(s.load(scale), s.load(act_scale)), scale);
     }
     if P::MIN || s.excess(P::BIAS) != 0.0 {
         let act_sums = if P::GROUP == 32 { &acts.sum32[at..] } else { &acts.sum16[2 * at..] };
@@ -81,19 +81,15 @@ fn add_step<S: Simd8, P: Packed>(s: S, bytes: &[u8], count: usize, acts: &Acts, 
 struct Step<'a> {
     bytes: &'a [u8],
     q: &'a [[i32; 8]],
-    scale: [f32; MAX_GROUPS],
-    /// Scales of the activations, times the weights' if these have one per sub-block.
-    act_scale: [f32; STEP],
+    /// Of weights times activations, for each half of a sub-block.
+    scale: [f32; 2 * STEP],
 }
 
 impl Step<'_> {
     /// sum + the products of sub-block `j`.
     #[inline(always)]
     fn add<S: Simd8, P: Packed>(&self, s: S, j: usize, sum: S::F) -> S::F {
-        let mut factor = s.splat(self.act_scale[j]);
-        if P::GROUP == 16 {
-            factor = s.mul(s.halves(self.scale[2 * j], self.scale[2 * j + 1]), factor);
-        }
+        let factor = s.halves(self.scale[2 * j], self.scale[2 * j + 1]);
         let block = &self.bytes[P::BYTES * (32 * j / P::LEN)..][..P::BYTES];
         let w = s.load_bytes(&P::quants(s, block, j % (P::LEN / 32)));
         let dot = s.dot4(s.splat_i(0), w, s.load_i(&self.q[j]), P::BIAS == 128);
