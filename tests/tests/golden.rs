@@ -175,32 +175,28 @@ fn close(exact: f64, default: f64) -> bool {
     (default / exact - 1.0).abs() <= PERPLEXITY
 }
 
-/// The default paths of some runtimes, against the exact path of the last.
-fn check_default(file: &str, runtimes: &[Runtime], windows: usize) {
-    let Some(exact) = runtimes.last().and_then(|runtime| open(file, runtime, true)) else { return };
-    let exact = perplexity(&exact, windows);
-    assert!(exact > 1.0 && exact < 100.0, "{exact}: the model does not know this text");
-    for runtime in runtimes {
-        let default = perplexity(&open(file, runtime, false).unwrap(), windows);
-        let what = format!("{file} on {}: perplexity {exact:.4} exact, {default:.4} by default", runtime.info().name);
-        eprintln!("{what}");
-        assert!(close(exact, default), "{what}");
-    }
+fn check_default(file: &str, runtime: &Runtime, windows: usize) {
+    let (Some(exact), Some(default)) = (open(file, runtime, true), open(file, runtime, false)) else { return };
+    let (exact, default) = (perplexity(&exact, windows), perplexity(&default, windows));
+    let what = format!("{file} on {}: perplexity {exact:.4} exact, {default:.4} by default", runtime.info().name);
+    eprintln!("{what}");
+    assert!(exact > 1.0 && exact < 100.0, "the model does not know this text: {what}");
+    assert!(close(exact, default), "{what}");
 }
 
+/// SIMD levels add the same integers, so one of them stands for all.
 #[test]
 fn default_paths_keep_the_perplexity_on_the_cpu() {
-    let levels: Vec<Runtime> =
-        devices::levels().filter(|&level| level != Level::Reference).map(|level| devices::cpu(level, None)).collect();
-    check_default(SMOLLM2, &levels, 4);
-    check_default(GEMMA3, &levels[levels.len() - 1..], 4);
+    let best = devices::cpu(Level::best(), None);
+    check_default(SMOLLM2, &best, 4);
+    check_default(GEMMA3, &best, 4);
 }
 
 #[test]
 fn default_paths_keep_the_perplexity_on_a_software_gpu() {
     if let Some(gpu) = devices::gpu_runtime() {
-        check_default(SMOLLM2, std::slice::from_ref(&gpu), 2);
-        check_default(GEMMA3, &[gpu], 2);
+        check_default(SMOLLM2, &gpu, 2);
+        check_default(GEMMA3, &gpu, 1);
     }
 }
 
