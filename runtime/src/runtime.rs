@@ -13,11 +13,14 @@ pub struct RuntimeOptions {
     pub device: String,
     /// Threads of the CPU device; `None` for one per core.
     pub threads: Option<usize>,
+    /// Capability level of a GPU's kernels, by name: `base` (what every adapter has), `subgroup`. `None`: the best that
+    /// pays on the adapter. For comparing; the CPU ignores it.
+    pub level: Option<String>,
 }
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
-        Self { device: "auto".into(), threads: None }
+        Self { device: "auto".into(), threads: None, level: None }
     }
 }
 
@@ -32,11 +35,11 @@ impl Runtime {
     pub async fn new_async(options: &RuntimeOptions) -> Result<Self> {
         let device = match options.device.as_str() {
             "cpu" => cpu_device(options)?,
-            "auto" => match hardware_gpu().await {
+            "auto" => match hardware_gpu(options).await? {
                 Some(gpu) => gpu,
                 None => cpu_device(options)?,
             },
-            name => gpu_device(name).await?,
+            name => gpu_device(name, options).await?,
         };
         Ok(Self { device })
     }
@@ -98,28 +101,40 @@ fn cpu_device(options: &RuntimeOptions) -> Result<Arc<dyn Device>> {
 }
 
 #[cfg(feature = "gpu")]
-async fn hardware_gpu() -> Option<Arc<dyn Device>> {
-    match crate::device::gpu::Gpu::new(None, false).await {
-        Ok(gpu) => Some(gpu),
+fn gpu_options(options: &RuntimeOptions) -> Result<crate::device::gpu::GpuOptions> {
+    use crate::device::gpu::{GpuOptions, Level};
+    let named = |name: &String| {
+        let names: Vec<&str> = Level::ALL.iter().map(|level| level.name()).collect();
+        let unknown = || Error::InvalidArgument(format!("level '{name}' is none of {}", names.join(", ")));
+        Level::from_name(name).ok_or_else(unknown)
+    };
+    Ok(GpuOptions { level: options.level.as_ref().map(named).transpose()?, ..GpuOptions::default() })
+}
+
+#[cfg(feature = "gpu")]
+async fn hardware_gpu(options: &RuntimeOptions) -> Result<Option<Arc<dyn Device>>> {
+    match crate::device::gpu::Gpu::with_options(&gpu_options(options)?).await {
+        Ok(gpu) => Ok(Some(gpu)),
         Err(error) => {
             log::info!("no hardware GPU: {error}");
-            None
+            Ok(None)
         }
     }
 }
 
 #[cfg(feature = "gpu")]
-async fn gpu_device(name: &str) -> Result<Arc<dyn Device>> {
-    let filter = (name != "gpu").then_some(name);
-    Ok(crate::device::gpu::Gpu::new(filter, true).await?)
+async fn gpu_device(name: &str, options: &RuntimeOptions) -> Result<Arc<dyn Device>> {
+    let name_filter = (name != "gpu").then(|| name.to_owned());
+    let options = crate::device::gpu::GpuOptions { name_filter, allow_software: true, ..gpu_options(options)? };
+    Ok(crate::device::gpu::Gpu::with_options(&options).await?)
 }
 
 #[cfg(not(feature = "gpu"))]
-async fn hardware_gpu() -> Option<Arc<dyn Device>> {
-    None
+async fn hardware_gpu(_: &RuntimeOptions) -> Result<Option<Arc<dyn Device>>> {
+    Ok(None)
 }
 
 #[cfg(not(feature = "gpu"))]
-async fn gpu_device(name: &str) -> Result<Arc<dyn Device>> {
+async fn gpu_device(name: &str, _: &RuntimeOptions) -> Result<Arc<dyn Device>> {
     Err(Error::Device(format!("'{name}': this build has no GPU support (feature `gpu`); use cpu")))
 }

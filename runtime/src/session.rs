@@ -94,6 +94,11 @@ impl Session {
         plan.read_bytes() + plan.layers.iter().map(cached).sum::<u64>()
     }
 
+    /// Most kernel launches that a token takes; 0 on the CPU.
+    pub fn launches(&self) -> usize {
+        self.state.launches()
+    }
+
     /// Logits after the last token, `n_vocab` of them; empty before the first `sync` and after an error.
     pub fn logits(&self) -> &[f32] {
         &self.logits

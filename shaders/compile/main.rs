@@ -31,6 +31,7 @@ fn main() {
 fn generate(folder: &Path) -> Result<String, Vec<String>> {
     let table = fs::read_to_string(folder.join("permutations")).map_err(|e| vec![format!("permutations: {e}")])?;
     let mut permutations = permutations::parse(&table).map_err(|e| vec![e])?;
+    permutations.retain(|permutation| possible(&permutation.defines));
     permutations.sort_by(|a, b| a.name.cmp(&b.name));
     let mut rust = String::from("/// Every permutation, sorted by name.\npub static SHADERS: &[Shader] = &[\n");
     let mut errors = Vec::new();
@@ -44,6 +45,11 @@ fn generate(folder: &Path) -> Result<String, Vec<String>> {
     }
     rust.push_str("];\n");
     if errors.is_empty() { Ok(rust) } else { Err(errors) }
+}
+
+/// Browsers are not given subgroups by wgpu, so their build does without.
+fn possible(defines: &permutations::Defines) -> bool {
+    !defines.contains_key("LEVEL_SUBGROUP") || env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("wasm32")
 }
 
 fn entry(rust: &mut String, name: &str, reflection: &reflect::Reflection, source: &str) {

@@ -1,10 +1,11 @@
 //! Validates a shader and reads its bindings, uniform fields and workgroup size from it.
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, Expression, GlobalVariable, Literal, Module, StorageAccess, TypeInner};
+use naga::{AddressSpace, BinaryOperator, Expression, GlobalVariable, Literal, Module, StorageAccess, TypeInner};
 
 /// Core WGSL that naga guards because OpenGL ES lacks it: `unpack2x16float` and `pack2x16float`.
-const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+/// Subgroups are what `LEVEL_SUBGROUP` permutations need.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP);
 
 /// The limits that WebGPU guarantees on every adapter.
 const MAX_STORAGE_BUFFERS: usize = 8;
@@ -76,6 +77,9 @@ fn default_value(module: &Module, expression: naga::Handle<Expression>) -> Optio
         Expression::Literal(Literal::U32(value)) => Some(value),
         Expression::Literal(Literal::I32(value)) => u32::try_from(value).ok(),
         Expression::Override(handle) => default_value(module, module.overrides[handle].init?),
+        Expression::Binary { op: BinaryOperator::Multiply, left, right } => {
+            Some(default_value(module, left)? * default_value(module, right)?)
+        }
         _ => None,
     }
 }

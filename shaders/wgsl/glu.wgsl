@@ -9,19 +9,12 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
-#import shared/tanh
-
-fn activated(v: f32) -> f32 {
-    if (shape.gelu != 0u) {
-        return 0.5 * v * (1.0 + accurate_tanh(0.7978845608 * v * (1.0 + 0.044715 * v * v)));
-    }
-    return v / (1.0 + exp(-v));
-}
+#import shared/activation
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < shape.n) {
         let source = id.y * shape.x_stride + id.x;
-        out[id.y * shape.out_stride + id.x] = activated(x[source]) * x[source + shape.n];
+        out[id.y * shape.out_stride + id.x] = activated(shape.gelu != 0u, x[source]) * x[source + shape.n];
     }
 }

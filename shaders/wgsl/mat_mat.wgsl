@@ -34,11 +34,48 @@ fn scaled(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> mat4x4<f32>
     return mat4x4<f32>(a * INPUT_SCALE, b * INPUT_SCALE, c * INPUT_SCALE, d * INPUT_SCALE);
 }
 
-fn inputs(base: vec4<u32>, at: u32) -> Block {
-    let lo = base + at;
+#ifdef LEVEL_SUBGROUP
+#import shared/lanes
+var<private> own_lane: Sharer;
+// A unit of four tokens' inputs, spread over the lanes.
+alias Source = array<Own, 4>;
+
+fn own_part(at: u32) -> Own {
+    let lo = x[at + own_lane.lane] * INPUT_SCALE;
+    if (SHARERS == 4u) {
+        return Own(lo, x[at + own_lane.lane + 4u] * INPUT_SCALE);
+    }
+    return Own(lo, lo);
+}
+
+fn source(base: vec4<u32>, unit: u32) -> Source {
+    let at = base + unit * 8u;
+    return Source(own_part(at.x), own_part(at.y), own_part(at.z), own_part(at.w));
+}
+
+fn shared_column(s: Source, i: u32) -> mat4x4<f32> {
+    let l = own_lane;
+    return mat4x4<f32>(from_lane(s[0], l, i), from_lane(s[1], l, i), from_lane(s[2], l, i), from_lane(s[3], l, i));
+}
+
+fn inputs(s: Source, i: u32) -> Block {
+    return Block(shared_column(s, i), shared_column(s, i + 1u));
+}
+#else
+// Where a unit of four tokens' inputs starts.
+alias Source = vec4<u32>;
+
+fn source(base: vec4<u32>, unit: u32) -> Source {
+    return base + unit * 8u;
+}
+
+// Vec4s i and i + 1 of the unit.
+fn inputs(s: Source, i: u32) -> Block {
+    let lo = s + i;
     let hi = lo + 1u;
     return Block(scaled(x[lo.x], x[lo.y], x[lo.z], x[lo.w]), scaled(x[hi.x], x[hi.y], x[hi.z], x[hi.w]));
 }
+#endif
 
 fn inputs_inside(base: vec4<u32>, a: u32) -> Block {
     let lo = scaled(inside(base.x, a), inside(base.y, a), inside(base.z, a), inside(base.w, a));
@@ -83,11 +120,20 @@ fn store_rows(tile: u32, lane: u32, token: u32, rows: u32, acc: mat4x4<f32>) {
     }
 }
 
-@compute @workgroup_size(8, GROUPS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+@compute @workgroup_size(8u * GROUPS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+#ifdef LEVEL_SUBGROUP
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+#endif
+) {
+#ifdef LEVEL_SUBGROUP
+    own_lane = sharer(subgroup_lane);
+#endif
     let rows = select(run.rows, run.outputs, shape.head != 0u);
-    let lane = local.x;
-    let token = 4u * (group.y * GROUPS + select(local.y, 0u, GROUPS == 1u));
+    let lane = local % LANES;
+    let token = 4u * (group.y * GROUPS + select(local / LANES, 0u, GROUPS == 1u));
     // tokens and tiles beyond the last repeat it and are not stored
     let base = min(vec4<u32>(token) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * shape.x_stride4;
     let tile = group.x * TILES;
@@ -97,9 +143,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     for (var unit = 0u; unit < shape.k / 32u; unit++) {
         let u0 = load_rows(tile0, unit, lane);
         let u1 = load_rows(tile1, unit, lane);
-        let at = unit * 8u;
-        acc = add_half(acc, u0, u1, 0u, inputs(base, at), inputs(base, at + 2u));
-        acc = add_half(acc, u0, u1, 1u, inputs(base, at + 4u), inputs(base, at + 6u));
+        let parts = source(base, unit);
+        acc = add_half(acc, u0, u1, 0u, inputs(parts, 0u), inputs(parts, 2u));
+        acc = add_half(acc, u0, u1, 1u, inputs(parts, 4u), inputs(parts, 6u));
     }
     if (RAGGED && shape.k % 32u != 0u) {
         let unit = shape.k / 32u;

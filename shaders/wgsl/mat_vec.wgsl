@@ -1,35 +1,16 @@
 // out = W x for one row x. A workgroup makes one or two tiles of 32 rows: 8 lanes of 4 rows of each, the columns split between
-// SPLIT slices that are added in order at the end. SPLIT = 1 and TILES = 2 suit adapters that gain nothing from more
-// invocations.
+// SPLIT slices that are added in order at the end. Two tiles suit adapters that gain nothing from more invocations.
+//
+// NORM: x is RMS-normed first. The norm's factor is common to all sums and comes last, so that the squares are summed beside
+// the products. GLU (1: SiLU, 2: GELU): the two tiles are gate and up of a gated unit, which is stored instead of either.
 #import shared/linear
+#import shared/inputs
+#import shared/activation
 override SPLIT: u32 = 16u;
 override TILES: u32 = 1u;
+override GLU: u32 = 0u;
 var<workgroup> partial: array<vec4<f32>, 256>;
-
-// 32 inputs, scaled, and the sums of their halves.
-struct Inputs { v: array<vec4<f32>, 8>, sums: vec2<f32> }
-
-fn inputs(v: array<vec4<f32>, 8>) -> Inputs {
-    let first = dot(v[0] + v[1] + v[2] + v[3], vec4<f32>(1.0));
-    let second = dot(v[4] + v[5] + v[6] + v[7], vec4<f32>(1.0));
-    let s = INPUT_SCALE;
-    let scaled = array(v[0] * s, v[1] * s, v[2] * s, v[3] * s, v[4] * s, v[5] * s, v[6] * s, v[7] * s);
-    return Inputs(scaled, vec2<f32>(first, second));
-}
-
-fn whole(unit: u32) -> Inputs {
-    let a = unit * 8u;
-    return inputs(array(x[a], x[a + 1u], x[a + 2u], x[a + 3u], x[a + 4u], x[a + 5u], x[a + 6u], x[a + 7u]));
-}
-
-fn ragged(unit: u32) -> Inputs {
-    let a = unit * 8u;
-    return inputs(array(
-        inside(0u, a), inside(0u, a + 1u), inside(0u, a + 2u), inside(0u, a + 3u),
-        inside(0u, a + 4u), inside(0u, a + 5u), inside(0u, a + 6u), inside(0u, a + 7u),
-    ));
-}
-
+var<workgroup> partial_squares: array<f32, 32>;
 fn dot_unit(u: Unit, x: Inputs) -> f32 {
     let a = eight(u, 0u);
     let b = eight(u, 1u);
@@ -56,6 +37,9 @@ fn dot_rows(tile: u32, unit: u32, lane: u32, x: Inputs) -> vec4<f32> {
 
 // The sums of all slices.
 fn gathered(slice: u32, lane: u32, own: vec4<f32>) -> vec4<f32> {
+    if (SPLIT == 1u) {
+        return own;
+    }
     workgroupBarrier();
     partial[slice * LANES + lane] = own;
     workgroupBarrier();
@@ -66,27 +50,69 @@ fn gathered(slice: u32, lane: u32, own: vec4<f32>) -> vec4<f32> {
     return sum;
 }
 
+// What the norm divides by, from the squares of all slices.
+fn norm_factor(slice: u32) -> f32 {
+    var sum = own_squares();
+    if (SPLIT > 1u) {
+        partial_squares[slice] = sum;
+        workgroupBarrier();
+        sum = 0.0;
+        for (var other = 0u; other < SPLIT; other++) {
+            sum += partial_squares[other];
+        }
+    }
+    return inverseSqrt(sum / f32(shape.k) + shape.eps);
+}
+
 fn store_rows(tile: u32, lane: u32, values: vec4<f32>) {
     for (var j = 0u; j < 4u; j++) {
         store(0u, tile, j * LANES + lane, values[j]);
     }
 }
 
-@compute @workgroup_size(8, SPLIT)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-    let tile = group.x * TILES;
+// The gated unit of rows of two tiles: up's biases follow the gate's.
+fn store_gated(tile: u32, lane: u32, gate: vec4<f32>, up: vec4<f32>) {
+    for (var j = 0u; j < 4u; j++) {
+        let output = tile * TILE + j * LANES + lane;
+        if (output < shape.n) {
+            var g = gate[j];
+            var u = up[j];
+            if (shape.has_bias != 0u) {
+                g += bias[output];
+                u += bias[shape.pair * TILE + output];
+            }
+            out[output] = activated(GLU == 2u, g) * u;
+        }
+    }
+}
+
+@compute @workgroup_size(8u * SPLIT)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+#ifdef LEVEL_SUBGROUP
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+#endif
+) {
+#ifdef LEVEL_SUBGROUP
+    own_lane = sharer(subgroup_lane);
+#endif
+    let gated = GLU > 0u;
+    let two = gated || TILES > 1u;
+    let tile = group.x * select(TILES, 1u, gated);
     let tile0 = shape.first_tile + tile;
     // a tile beyond the last repeats it and is not stored
-    let tile1 = min(tile0 + 1u, shape.first_tile + (shape.n - 1u) / TILE);
-    let lane = local.x;
-    let slice = select(local.y, 0u, SPLIT == 1u);
+    let next = min(tile0 + 1u, shape.first_tile + (shape.n - 1u) / TILE);
+    let tile1 = select(next, tile0 + shape.pair, gated);
+    let lane = local % LANES;
+    let slice = select(local / LANES, 0u, SPLIT == 1u);
     let full = shape.k / 32u;
     var acc0 = vec4<f32>(0.0);
     var acc1 = vec4<f32>(0.0);
     for (var unit = slice; unit < full; unit += SPLIT) {
         let x = whole(unit);
         acc0 += dot_rows(tile0, unit, lane, x);
-        if (TILES > 1u) {
+        if (two) {
             acc1 += dot_rows(tile1, unit, lane, x);
         }
     }
@@ -95,16 +121,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
         acc0 += dot_rows(tile0, full, lane, x);
         acc1 += dot_rows(tile1, full, lane, x);
     }
-    if (SPLIT > 1u) {
-        acc0 = gathered(slice, lane, acc0);
-    }
-    if (SPLIT > 1u && TILES > 1u) {
+    acc0 = gathered(slice, lane, acc0);
+    if (two) {
         acc1 = gathered(slice, lane, acc1);
     }
-    if (slice == 0u) {
-        store_rows(tile, lane, acc0);
+    if (NORM != 0u) {
+        let factor = norm_factor(slice);
+        acc0 *= factor;
+        acc1 *= factor;
     }
-    if (slice == 0u && TILES > 1u) {
+    if (slice != 0u) {
+        return;
+    }
+    if (gated) {
+        store_gated(tile, lane, acc0, acc1);
+        return;
+    }
+    store_rows(tile, lane, acc0);
+    if (two) {
         store_rows(tile + 1u, lane, acc1);
     }
 }

@@ -24,20 +24,13 @@ override NORM_K: u32 = 1u;
 #import shared/run
 #import shared/cache
 #import shared/sum
+#import shared/rope
 @group(0) @binding(2) var<storage, read_write> qkv: array<f32>;
 @group(0) @binding(3) var<storage, read> q_norm: array<f32>;
 @group(0) @binding(4) var<storage, read> k_norm: array<f32>;
-@group(0) @binding(5) var<storage, read> angles: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> keys: array<Pair>;
 @group(0) @binding(7) var<storage, read_write> values: array<Pair>;
 var<workgroup> head: array<f32, 512>;
-
-// (cos, sin) of pair j at `pos` = 256 a + b, by the addition theorem: both angles are exact to f32, whatever the position.
-fn turn(pos: u32, j: u32) -> vec2<f32> {
-    let a = angles[shape.coarse + (pos >> 8u) * shape.rotated + j];
-    let b = angles[shape.fine + (pos & 255u) * shape.rotated + j];
-    return vec2<f32>(a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y);
-}
 
 // Element e of the head after rotation.
 fn rotated(pos: u32, e: u32) -> f32 {

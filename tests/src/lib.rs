@@ -4,6 +4,7 @@
 pub mod alloc;
 mod assets;
 pub mod devices;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod fuzz;
 pub mod golden;
 pub mod hostile;

@@ -11,7 +11,7 @@ pub const N_EMBD: u64 = 32;
 const HEADS: u64 = 4;
 const KV_HEADS: u64 = 2;
 const HEAD_DIM: u64 = 16;
-const N_FF: u64 = 48;
+const N_FF: u64 = 64;
 /// Tokens: 256 bytes in order, then the named ones of `words`.
 pub const N_VOCAB: u64 = 264;
 /// What the model was trained for.

@@ -3,28 +3,56 @@
 
 use std::sync::Arc;
 
-use gabion::device::gpu::{Gpu, GpuOptions};
+use gabion::device::gpu::{Gpu, GpuOptions, Level};
 use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Weights};
 use gabion::graph::WeightId;
-use gabion::{Error, Result};
+use gabion::{Error, ModelOptions, Result, Runtime, SessionOptions};
 use gabion_tests::devices::gpu;
-use gabion_tests::ops;
+use gabion_tests::{ops, toy};
 
 /// `Fast` takes the same kernels as `Exact`.
 #[test]
 fn op_cases() {
-    let Some(gpu) = gpu(GpuOptions::default()) else { return };
+    let Some(gpu) = at_level(Level::Base, GpuOptions::default()) else { return };
     let device: Arc<dyn Device> = gpu;
     ops::run_all(&device, Precision::Exact);
+}
+
+/// The products, which alone differ, at every other level that the adapter offers.
+#[test]
+fn op_cases_at_other_levels() {
+    for &level in Level::ALL.iter().filter(|&&level| level != Level::Base) {
+        let Some(gpu) = at_level(level, GpuOptions::default()) else { continue };
+        let device: Arc<dyn Device> = gpu;
+        ops::run_named(&device, Precision::Exact, "mat_mul");
+    }
 }
 
 /// As hardware runs them, with nothing but what every adapter has.
 #[test]
 fn op_cases_in_hardware_shapes_at_default_limits() {
     let options = GpuOptions { default_limits: true, hardware_shapes: true, ..Default::default() };
-    let Some(gpu) = gpu(options) else { return };
+    let Some(gpu) = at_level(Level::Base, options) else { return };
     let device: Arc<dyn Device> = gpu;
     ops::run_all(&device, Precision::Exact);
+}
+
+/// The adapter at this level, unless it lacks what the level needs: then `None`, with a message.
+fn at_level(level: Level, options: GpuOptions) -> Option<Arc<Gpu>> {
+    let base = gpu(GpuOptions { level: Some(Level::Base), ..options.clone() })?;
+    let name = Some(base.info().name.clone());
+    let wanted = GpuOptions { level: Some(level), name_filter: name, allow_software: true, ..options };
+    match pollster::block_on(Gpu::with_options(&wanted)) {
+        Ok(gpu) => {
+            assert_eq!(gpu.level(), level);
+            Some(gpu)
+        }
+        Err(Error::Device(text)) if text.contains("does not offer") => {
+            eprintln!("skipped: {text}");
+            None
+        }
+        Err(error) => panic!("level {}: {error}", level.name()),
+    }
 }
 
 /// Buffers so small that most matrices are split by rows.
@@ -146,4 +174,18 @@ fn an_unknown_adapter_is_an_error_that_names_the_others() {
     let wanted = GpuOptions { name_filter: Some("no such adapter".into()), allow_software: true, ..Default::default() };
     let error = pollster::block_on(Gpu::with_options(&wanted)).err().expect("there is no such adapter");
     assert!(matches!(&error, Error::Device(text) if text.contains("no such adapter")), "{error}");
+}
+
+/// A token's launches must not creep up: at most eight a layer, ten where blocks end in norms of their own, and four around
+/// the layers.
+#[test]
+fn a_token_takes_few_launches() {
+    for (toy, layers, each) in [(toy::llama(), 2, 8), (toy::gemma3(), 3, 10)] {
+        for (&level, hardware_shapes) in Level::ALL.iter().flat_map(|level| [(level, false), (level, true)]) {
+            let Some(gpu) = at_level(level, GpuOptions { hardware_shapes, ..Default::default() }) else { continue };
+            let model = toy.load(&Runtime::from_device(gpu), &ModelOptions::default()).unwrap();
+            let launches = model.session(&SessionOptions::default()).unwrap().launches();
+            assert!(launches > layers && launches <= each * layers + 4, "{launches} at level {}", level.name());
+        }
+    }
 }

@@ -322,7 +322,7 @@ mod tests {
     use crate::status::GABION_ERROR_INTERNAL;
 
     fn session() -> Arc<Shared> {
-        let options = gabion::RuntimeOptions { device: "cpu".into(), threads: Some(1) };
+        let options = gabion::RuntimeOptions { device: "cpu".into(), threads: Some(1), level: None };
         let runtime = gabion::Runtime::new(&options).unwrap();
         let model = gabion_tests::toy::llama().load(&runtime, &gabion::ModelOptions::default()).unwrap();
         let session = model.session(&SessionOptions::default()).unwrap();

@@ -48,7 +48,8 @@ fn load_by(
 ) -> Result<Loaded, Failure> {
     interrupt::install();
     let start = Instant::now();
-    let runtime = Runtime::new(&RuntimeOptions { device: device.into(), threads: global.threads })?;
+    let options = RuntimeOptions { device: device.into(), threads: global.threads, level: global.level.clone() };
+    let runtime = Runtime::new(&options)?;
     let bar = progress_bar();
     let mut tell = |progress: Progress| {
         bar.set_length(progress.total);

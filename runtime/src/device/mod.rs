@@ -192,4 +192,8 @@ pub trait State: Send {
     ) -> LocalFuture<'a, Result<()>>;
     /// Bytes held on the device.
     fn bytes(&self) -> u64;
+    /// Most kernel launches that one token takes; 0 where there are none.
+    fn launches(&self) -> usize {
+        0
+    }
 }

@@ -33,7 +33,7 @@ pub(super) fn assign(buffers: &mut [Buffer], body: &[Op], head: &[Op], hidden: B
             }
         }
         last_use[hidden.0 as usize] = usize::MAX;
-        let mut free: Vec<usize> = Vec::new();
+        let (mut free, mut ended): (Vec<usize>, Vec<usize>) = Default::default();
         for (at, op) in ops.iter().enumerate() {
             let (reads, write) = op.buffers();
             let index = write.0 as usize;
@@ -50,7 +50,8 @@ pub(super) fn assign(buffers: &mut [Buffer], body: &[Op], head: &[Op], hidden: B
             used.sort_by_key(|buf| buf.0);
             used.dedup();
             let done = used.into_iter().filter(|buf| last_use[buf.0 as usize] == at);
-            free.extend(done.map(|buf| buffers[buf.0 as usize].slot).filter(|&slot| slot >= first_slot));
+            let done = done.map(|buf| buffers[buf.0 as usize].slot).filter(|&slot| slot >= first_slot);
+            free.extend(std::mem::replace(&mut ended, done.collect()));
         }
     }
     slots

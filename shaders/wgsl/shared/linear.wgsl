@@ -15,6 +15,10 @@ struct Shape {
     accumulate: u32,
     // 1 where the rows are those whose logits are wanted
     head: u32,
+    // of the RMS norm that the input takes first, if it does
+    eps: f32,
+    // tiles from the gate's rows to up's, where the product is that of a gated unit
+    pair: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import quant/{TYPE}

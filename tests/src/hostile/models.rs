@@ -62,10 +62,10 @@ fn widths() -> Vec<Case> {
         without("width missing", "embedding_length", "embedding_length: is missing"),
         ff("feed-forward width 0", U32(0), "0 is not in"),
         ff("feed-forward width of another model", U32(96), "ffn_gate"),
-        ff("feed-forward widths for one layer only", U32s(vec![48]), "1 entries for 2 layers"),
-        ff("feed-forward widths of which one is 0", U32s(vec![48, 0]), "0 is not in"),
-        ff("feed-forward widths of which one is negative", I32s(vec![48, -1]), "not an array of u32"),
-        ff("feed-forward widths as words", Strings(vec!["48".into(), "48".into()]), "not an array of u32"),
+        ff("feed-forward widths for one layer only", U32s(vec![64]), "1 entries for 2 layers"),
+        ff("feed-forward widths of which one is 0", U32s(vec![64, 0]), "0 is not in"),
+        ff("feed-forward widths of which one is negative", I32s(vec![64, -1]), "not an array of u32"),
+        ff("feed-forward widths as words", Strings(vec!["64".into(), "64".into()]), "not an array of u32"),
         key("context 0", "context_length", U32(0), "Model", "context_length: 0"),
         key("context 2^32-1", "context_length", U32(u32::MAX), "Model", "context_length"),
         without("context missing", "context_length", "context_length: is missing"),
@@ -156,7 +156,7 @@ fn other_keys() -> Vec<Case> {
 fn tensors() -> Vec<Case> {
     let model = |name, toy, says| case(name, toy, "Model", says);
     let typed = |name, ty, says| case(name, toy::llama().tensor("blk.1.attn_k.weight", ty, &[256, 32]), "Model", says);
-    let square = |ty| toy::llama().tensor("blk.0.ffn_up.weight", ty, &[N_EMBD, 48]);
+    let square = |ty| toy::llama().tensor("blk.0.ffn_up.weight", ty, &[N_EMBD, 64]);
     let bias = |dims: &[u64]| toy::llama().tensor("blk.0.attn_q.bias", TensorType::F32, dims);
     let embd = |dims: &[u64]| toy::llama().tensor("token_embd.weight", TensorType::F32, dims);
     vec![
@@ -308,7 +308,7 @@ fn odd() -> Vec<Case> {
         ok("counts as u64", toy::llama().set("block_count", U64(2)).set("embedding_length", U64(32))),
         ok(
             "counts per layer",
-            toy::llama().set("attention.head_count", U32s(vec![4, 4])).set("feed_forward_length", I32s(vec![48; 3])),
+            toy::llama().set("attention.head_count", U32s(vec![4, 4])).set("feed_forward_length", I32s(vec![64; 3])),
         ),
         ok("alignment 8", toy::llama().set("general.alignment", U32(8))),
         ok("output tied to the embedding", toy::llama().without_tensor("output.weight")),

@@ -40,6 +40,9 @@ pub fn build(case: &Case) -> Built {
         OpCase::Embed { ty, cols, scale, n } => b.embed(tensor_type(ty), *cols, *scale, *n),
         OpCase::RmsNorm { cols, n, add } => b.rms_norm(*cols, *n, *add),
         OpCase::MatMul { ty, rows, cols, n, bias, add } => b.mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *add),
+        OpCase::NormMatMul { ty, rows, cols, n, bias, activation } => {
+            b.norm_mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *activation)
+        }
         OpCase::RopeStore(layer) => b.attention(layer, false),
         OpCase::Attention(layer) => b.attention(layer, true),
         OpCase::Glu { cols, activation, n } => b.glu(*cols, *activation, *n),
@@ -194,6 +197,23 @@ impl Builder {
     fn mat_mul(mut self, ty: TensorType, rows: &[usize], cols: usize, n: usize, bias: bool, add: Add) -> Built {
         let width: usize = rows.iter().sum();
         let input = self.input(n.min(width), cols);
+        let (linears, matrix, biases) = self.linears(ty, rows, cols, bias);
+        let x = input.0;
+        let f = |x: &[f64]| reference::mat_vec(&matrix, x).iter().zip(&biases).map(|(y, b)| y + b).collect();
+        let op = |add, out| Op::MatMul { linears: linears.clone(), x, add, out };
+        let sum = reference::rms(&matrix) * reference::rms(&input.1.concat()) * (cols as f64).sqrt();
+        let built = self.with_residual(n, input, (width, add), f, op);
+        Built { scale: built.scale.max(sum), ..built }
+    }
+
+    /// Matrices side by side: what the plan says of them, their rows, and their biases (or zeros).
+    fn linears(
+        &mut self,
+        ty: TensorType,
+        rows: &[usize],
+        cols: usize,
+        bias: bool,
+    ) -> (Vec<Linear>, Vec<f64>, Vec<f64>) {
         let (mut linears, mut matrix, mut biases) = (vec![], vec![], vec![]);
         for &rows in rows {
             let (weight, elements) = self.matrix(ty, rows, cols);
@@ -207,20 +227,48 @@ impl Builder {
             biases.extend(elements);
             linears.push(Linear { weight, bias: id });
         }
-        let x = input.0;
-        let f = |x: &[f64]| reference::mat_vec(&matrix, x).iter().zip(&biases).map(|(y, b)| y + b).collect();
-        let op = |add, out| Op::MatMul { linears: linears.clone(), x, add, out };
-        let sum = reference::rms(&matrix) * reference::rms(&input.1.concat()) * (cols as f64).sqrt();
-        let built = self.with_residual(n, input, (width, add), f, op);
-        Built { scale: built.scale.max(sum), ..built }
+        (linears, matrix, biases)
+    }
+
+    fn norm_mat_mul(
+        mut self,
+        ty: TensorType,
+        rows: &[usize],
+        cols: usize,
+        n: usize,
+        bias: bool,
+        act: Option<Act>,
+    ) -> Built {
+        let width: usize = rows.iter().sum();
+        let shown = if act.is_some() { width / 2 } else { width };
+        let (x, inputs) = self.input(n.min(shown), cols);
+        let (weight, w) = self.vector(cols);
+        let (linears, matrix, biases) = self.linears(ty, rows, cols, bias);
+        let (normed, mut out) = (self.buffer(cols), self.buffer(width));
+        self.head.push(Op::RmsNorm { x, weight, add: None, out: normed });
+        self.head.push(Op::MatMul { linears, x: normed, add: None, out });
+        if let Some(act) = act {
+            let gated = self.buffer(shown);
+            self.head.push(Op::Glu { x: out, activation: activation(act), out: gated });
+            out = gated;
+        }
+        let tokens = tokens(n, inputs.len());
+        let answer = |&t: &u32| {
+            let normed = reference::rms_norm(&inputs[t as usize], &w, f64::from(EPS));
+            let y: Vec<f64> = reference::mat_vec(&matrix, &normed).iter().zip(&biases).map(|(y, b)| y + b).collect();
+            act.map_or(y.clone(), |act| reference::glu(&y, act))
+        };
+        let expected = tokens.iter().flat_map(answer).collect();
+        let sum = reference::rms(&matrix) * (cols as f64).sqrt();
+        let built = self.finish(x, out, vec![tokens], expected);
+        // a gated unit's outputs are products of two sums
+        let scale = if act.is_some() { built.scale.max(sum * sum / 2.0) } else { built.scale.max(sum) };
+        Built { scale, ..built }
     }
 
     fn glu(mut self, cols: usize, act: Act, n: usize) -> Built {
         let input = self.input(n.min(cols), 2 * cols);
-        let activation = match act {
-            Act::Silu => Activation::Silu,
-            Act::GeluTanh => Activation::GeluTanh,
-        };
+        let activation = activation(act);
         let x = input.0;
         let f = |x: &[f64]| reference::glu(x, act);
         self.with_residual(n, input, (cols, Add::None), f, |_, out| Op::Glu { x, activation, out })
@@ -295,6 +343,13 @@ impl Builder {
         });
         let (factors, q_norm, k_norm) = (elements(factors), elements(q_norm), elements(k_norm));
         reference::Rope { inv_freq, factors, q_norm, k_norm, eps: f64::from(EPS) }
+    }
+}
+
+fn activation(act: Act) -> Activation {
+    match act {
+        Act::Silu => Activation::Silu,
+        Act::GeluTanh => Activation::GeluTanh,
     }
 }
 

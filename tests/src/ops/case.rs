@@ -110,6 +110,16 @@ pub(super) enum OpCase {
         #[serde(default)]
         add: Add,
     },
+    /// RmsNorm and MatMul, then Glu of two equal matrices where there is an activation.
+    NormMatMul {
+        ty: String,
+        rows: Vec<usize>,
+        cols: usize,
+        n: usize,
+        #[serde(default)]
+        bias: bool,
+        activation: Option<Act>,
+    },
     /// The q heads after rope.
     RopeStore(Layer),
     Attention(Layer),
@@ -151,6 +161,7 @@ const FILES: &[&str] = &[
     include_str!("../../cases/embed.toml"),
     include_str!("../../cases/rms_norm.toml"),
     include_str!("../../cases/mat_mul.toml"),
+    include_str!("../../cases/norm_mat_mul.toml"),
     include_str!("../../cases/rope_store.toml"),
     include_str!("../../cases/attention.toml"),
     include_str!("../../cases/attention_f32.toml"),
@@ -208,7 +219,9 @@ fn name(table: &Table) -> String {
 /// Whether rows of `cols` elements consist of whole blocks of the type.
 fn fits(op: &OpCase) -> bool {
     match op {
-        OpCase::Embed { ty, cols, .. } | OpCase::MatMul { ty, cols, .. } => cols % tensor_type(ty).block_len() == 0,
+        OpCase::Embed { ty, cols, .. } | OpCase::MatMul { ty, cols, .. } | OpCase::NormMatMul { ty, cols, .. } => {
+            cols % tensor_type(ty).block_len() == 0
+        }
         _ => true,
     }
 }

@@ -52,9 +52,14 @@ pub fn compare(got: &[f32], built: &Built, tolerance: &Tolerance) -> Report {
 
 /// Runs every case whose name contains `$OPS` (all, if it is not set) and panics with the list of failures.
 pub fn run_all(device: &Arc<dyn Device>, precision: Precision) {
+    run_named(device, precision, "");
+}
+
+/// The same of those cases only whose name contains `part`.
+pub fn run_named(device: &Arc<dyn Device>, precision: Precision, part: &str) {
     let filter = std::env::var("OPS").unwrap_or_default();
-    let cases = cases(&filter);
-    assert!(!cases.is_empty(), "no case is named like '{filter}'");
+    let cases: Vec<Case> = cases(&filter).into_iter().filter(|case| case.name.contains(part)).collect();
+    assert!(!cases.is_empty() || !part.is_empty(), "no case is named like '{filter}'");
     let failure = |case: &Case| match run_case(device.clone(), case, precision) {
         Ok(report) if report.passed => None,
         Ok(report) => Some(format!("{}: {report:?}", case.name)),

@@ -83,7 +83,7 @@ fn a_missing_file_is_named() {
     let first = folder.join("m-00001-of-00002.gguf");
     let file = Writer::new().key("split.no", Owned::U16(0)).key("split.count", Owned::U16(2));
     std::fs::write(&first, file.to_bytes()).unwrap();
-    let options = gabion::RuntimeOptions { device: "cpu".into(), threads: Some(1) };
+    let options = gabion::RuntimeOptions { device: "cpu".into(), threads: Some(1), level: None };
     let runtime = gabion::Runtime::new(&options).unwrap();
     let error = gabion::Model::open(&first, &runtime, &Default::default(), &mut |_| true).err().unwrap();
     std::fs::remove_dir_all(&folder).unwrap();

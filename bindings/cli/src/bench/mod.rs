@@ -157,6 +157,10 @@ fn verbose(global: &Global, session: &Session, kv: KvType) {
             output::bytes(session.read_bytes(0)),
             output::bytes(session.read_bytes(session.n_ctx() - 1)),
         ));
+        if session.launches() > 0 {
+            let (all, layers) = (session.launches(), model.spec().layers.len().max(1));
+            output::note(&format!("{all} kernel launches a token, {} a layer", all / layers));
+        }
     }
 }
 

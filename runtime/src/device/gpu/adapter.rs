@@ -1,5 +1,6 @@
 //! Finds adapters, chooses one and opens it.
 
+use super::level::{Lanes, Level};
 use crate::device::{DeviceInfo, DeviceKind};
 use crate::error::{Error, Result};
 
@@ -14,6 +15,8 @@ pub struct GpuOptions {
     pub default_limits: bool,
     /// Most bytes of one buffer, if less than the adapter allows: tensors above it are split by rows.
     pub max_buffer_bytes: Option<u64>,
+    /// The kernels' level; `None` for the best that pays and passes its self-test.
+    pub level: Option<Level>,
     /// Runs kernels in the shapes that hardware gets even on a software adapter, to test these.
     pub hardware_shapes: bool,
 }
@@ -70,21 +73,32 @@ fn rank(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
+/// An adapter ready for use.
+pub(super) struct Opened {
+    pub(super) info: DeviceInfo,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) lanes: Lanes,
+}
+
 /// Opens the best adapter that `options` admits.
-pub(super) async fn open(options: &GpuOptions) -> Result<(DeviceInfo, wgpu::Device, wgpu::Queue)> {
+pub(super) async fn open(options: &GpuOptions) -> Result<Opened> {
     let mut adapters = list().await;
     adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
     let admitted = |adapter: &&wgpu::Adapter| admits(options, &describe(&adapter.get_info()));
     let Some(adapter) = adapters.iter().find(admitted) else { return Err(none(options, &adapters)) };
+    let info = describe(&adapter.get_info());
+    let level = Level::choose(options.level, adapter, info.kind == DeviceKind::Software)?;
+    let lanes = Lanes::new(level, &adapter.get_info());
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("gabion"),
+        required_features: lanes.features(),
         required_limits: limits(options, &adapter.limits()),
         ..Default::default()
     };
     let opened = adapter.request_device(&descriptor).await;
-    let info = describe(&adapter.get_info());
     let (device, queue) = opened.map_err(|e| Error::Device(format!("'{}' cannot be opened: {e}", info.name)))?;
-    Ok((info, device, queue))
+    Ok(Opened { info, device, queue, lanes })
 }
 
 fn admits(options: &GpuOptions, info: &DeviceInfo) -> bool {

@@ -7,7 +7,10 @@
 
 mod adapter;
 mod bandwidth;
+mod calls;
+mod fuse;
 mod health;
+mod level;
 mod loader;
 mod memory;
 mod pipeline;
@@ -21,9 +24,10 @@ mod wait;
 use std::sync::Arc;
 
 pub use adapter::GpuOptions;
+pub use level::Level;
 
 use super::{Device, DeviceInfo, DeviceKind, Loader, LocalFuture, Precision};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Plan;
 
 /// One adapter with its queue and compiled pipelines.
@@ -35,6 +39,7 @@ pub struct Gpu {
     health: Arc<health::Health>,
     pipelines: pipeline::Cache,
     tuning: Tuning,
+    lanes: level::Lanes,
 }
 
 /// Numbers that differ between hardware and software adapters.
@@ -48,6 +53,8 @@ struct Tuning {
     /// Invocations per workgroup of rms_norm and of rope_store.
     norm_width: u32,
     rope_width: u32,
+    /// Cached keys that a workgroup of decode_attention attends to; more take several workgroups.
+    span: u32,
     /// Rows of the first submit of a long batch; later ones follow the measured time.
     first_rows: usize,
     /// Most rows of one submit.
@@ -55,11 +62,27 @@ struct Tuning {
 }
 
 impl Tuning {
-    const HARDWARE: Tuning =
-        Tuning { split: 16, tiles: 1, groups: 16, norm_width: 256, rope_width: 64, first_rows: 64, max_rows: 512 };
+    const HARDWARE: Tuning = Tuning {
+        split: 16,
+        tiles: 1,
+        groups: 16,
+        norm_width: 256,
+        rope_width: 64,
+        span: 256,
+        first_rows: 64,
+        max_rows: 512,
+    };
     /// A software adapter runs few invocations at a time on a few threads: more of them only cost.
-    const SOFTWARE: Tuning =
-        Tuning { split: 1, tiles: 1, groups: 1, norm_width: 8, rope_width: 8, first_rows: 8, max_rows: 128 };
+    const SOFTWARE: Tuning = Tuning {
+        split: 1,
+        tiles: 1,
+        groups: 1,
+        norm_width: 8,
+        rope_width: 8,
+        span: 1024,
+        first_rows: 8,
+        max_rows: 128,
+    };
     /// Its loads cost most, one lane after another, so an input is loaded for more rows at once.
     const LLVMPIPE: Tuning = Tuning { tiles: 2, ..Self::SOFTWARE };
 
@@ -70,21 +93,35 @@ impl Tuning {
             _ => Self::HARDWARE,
         }
     }
+
+    /// Invocations per workgroup of decode_attention, for heads of `pairs` pairs of elements.
+    fn attention_width(&self, pairs: u32) -> u32 {
+        if self.split == 1 { self.rope_width } else { pairs.next_power_of_two().clamp(32, 128) }
+    }
 }
 
 impl Gpu {
-    /// The best adapter whose name, driver or backend contains `name_filter` (any case). Software adapters are chosen only
-    /// where `allow_software` is set. In a browser there is one adapter, the browser's choice.
-    pub async fn new(name_filter: Option<&str>, allow_software: bool) -> Result<Arc<Self>> {
-        let options =
-            GpuOptions { name_filter: name_filter.map(str::to_owned), allow_software, ..GpuOptions::default() };
-        Self::with_options(&options).await
+    /// The best adapter that `options` admits. Software adapters are chosen only where they are allowed. In a browser there
+    /// is one adapter, the browser's choice.
+    pub async fn with_options(options: &GpuOptions) -> Result<Arc<Self>> {
+        let adapter::Opened { info, device, queue, lanes } = adapter::open(options).await?;
+        let gpu = Self::wrap(info, device, queue, options, lanes);
+        if gpu.level() == Level::Base || level::self_test(gpu.clone()).await? {
+            return Ok(gpu);
+        }
+        let (name, level) = (&gpu.info.name, gpu.level().name());
+        let problem = format!("'{name}' computes wrongly at level '{level}'");
+        if options.level.is_some() {
+            return Err(Error::Device(problem));
+        }
+        log::warn!("{problem}: level 'base' is taken");
+        let (info, device, queue) = (gpu.info.clone(), gpu.device.clone(), gpu.queue.clone());
+        Ok(Self::wrap(info, device, queue, options, gpu.lanes.at(Level::Base)))
     }
 
-    /// As `new`, with every choice spelled out.
-    pub async fn with_options(options: &GpuOptions) -> Result<Arc<Self>> {
-        let (info, device, queue) = adapter::open(options).await?;
-        Ok(Self::wrap(info, device, queue, options))
+    /// The level its kernels run at.
+    pub fn level(&self) -> Level {
+        self.lanes.level
     }
 
     /// Every adapter of this machine, software ones included.
@@ -92,10 +129,11 @@ impl Gpu {
         adapter::list().await.iter().map(|adapter| adapter::describe(&adapter.get_info())).collect()
     }
 
-    /// A host's own device and queue. Its uncaptured-error and device-lost callbacks are replaced by gabion's, which turn
-    /// such events into errors of the calls that follow.
+    /// A host's own device and queue, at the base level. Its uncaptured-error and device-lost callbacks are replaced by
+    /// gabion's, which turn such events into errors of the calls that follow.
     pub fn from_wgpu(adapter: &wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
-        Self::wrap(adapter::describe(adapter), device, queue, &GpuOptions::default())
+        let lanes = level::Lanes::new(Level::Base, adapter);
+        Self::wrap(adapter::describe(adapter), device, queue, &GpuOptions::default(), lanes)
     }
 
     /// The wgpu device, for hosts that share it.
@@ -103,13 +141,25 @@ impl Gpu {
         &self.device
     }
 
-    fn wrap(info: DeviceInfo, device: wgpu::Device, queue: wgpu::Queue, options: &GpuOptions) -> Arc<Self> {
+    /// Whether a norm is cheaper made by every workgroup of the product that follows than in a dispatch of its own: not where
+    /// every lane would load its weights by itself, one after another.
+    fn fuses_norms(&self) -> bool {
+        self.tuning.split > 1 || self.level() >= Level::Subgroup
+    }
+
+    fn wrap(
+        info: DeviceInfo,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        options: &GpuOptions,
+        lanes: level::Lanes,
+    ) -> Arc<Self> {
         let health = health::Health::watch(&device);
         let tuning = if options.hardware_shapes { Tuning::HARDWARE } else { Tuning::of(&info) };
         let info = DeviceInfo { preferred_batch: tuning.max_rows, ..info };
         let mut limits = device.limits();
         limits.max_buffer_size = limits.max_buffer_size.min(options.max_buffer_bytes.unwrap_or(u64::MAX));
-        Arc::new(Self { info, device, queue, limits, health, pipelines: pipeline::Cache::default(), tuning })
+        Arc::new(Self { info, device, queue, limits, health, pipelines: pipeline::Cache::default(), tuning, lanes })
     }
 }
 

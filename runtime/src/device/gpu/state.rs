@@ -11,7 +11,7 @@ use web_time::{Duration, Instant};
 use super::Gpu;
 use super::loader::GpuWeights;
 use super::memory::{GpuBuffer, READBACK, STORAGE};
-use super::program::{self, Programs, stride};
+use super::program::{self, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{Batch, CancelFlag, KvType, LocalFuture, Outputs, State, StateOptions, kv_capacity};
 use crate::error::{Error, Result};
@@ -42,6 +42,8 @@ pub(super) struct Buffers {
     hidden: GpuBuffer,
     pub(super) caches: Vec<Cache>,
     pub(super) angles: GpuBuffer,
+    /// What decode_attention leaves of each span and head: head_dim sums, maximum and sum of weights.
+    pub(super) partials: GpuBuffer,
     /// Where each rope's angles start.
     pub(super) tables: Vec<Tables>,
     /// The value of the shaders' KV axis.
@@ -74,6 +76,7 @@ impl Buffers {
             caches: caches.collect::<Result<_>>()?,
             angles,
             tables,
+            partials: floats("attention spans", most_partials(gpu, plan, options))?,
             kv: match options.kv {
                 KvType::F16 => "f16",
                 KvType::F32 => "f32",
@@ -84,7 +87,7 @@ impl Buffers {
 
     fn bytes(&self) -> u64 {
         let caches = self.caches.iter().flat_map(|cache| [&cache.keys, &cache.values]);
-        let rest = [&self.run, &self.hidden, &self.angles, &self.readback];
+        let rest = [&self.run, &self.hidden, &self.angles, &self.partials, &self.readback];
         self.slots.iter().chain(caches).chain(rest).map(|buffer| buffer.size()).sum()
     }
 }
@@ -93,6 +96,14 @@ impl Buffers {
 fn head_slots(plan: &Plan) -> Vec<usize> {
     let written = |op: &Op| Some(op.buffers().1).filter(|&out| out != plan.hidden).map(|out| plan.slot(out));
     plan.head.iter().filter_map(written).collect()
+}
+
+/// Floats that the spans of any layer take, if there can be several.
+fn most_partials(gpu: &Gpu, plan: &Plan, options: &StateOptions) -> usize {
+    let span = gpu.tuning.span as usize;
+    let spans = |layer: &AttentionPlan| layer.window.unwrap_or(usize::MAX).min(options.n_ctx).div_ceil(span);
+    let floats = plan.layers.iter().filter(|layer| spans(layer) > 1);
+    floats.map(|layer| spans(layer) * layer.heads * (layer.head_dim + 2)).max().unwrap_or(0)
 }
 
 fn cache(gpu: &Gpu, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache> {
@@ -178,6 +189,10 @@ impl State for GpuState {
     fn bytes(&self) -> u64 {
         self.buffers.bytes()
     }
+
+    fn launches(&self) -> usize {
+        self.programs.body.launches() + self.programs.head.launches()
+    }
 }
 
 impl GpuState {
@@ -260,11 +275,13 @@ impl GpuState {
             self.write_run(header.map(|value| value as u32), if body { tokens } else { &[] });
             let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
+            let span = self.weights.gpu.tuning.span;
+            let run = |rows: usize| Run { rows: rows as u32, pos: header[0] as u32, span };
             if body {
-                self.programs.body.encode(&mut pass, rows.len(), single);
+                self.programs.body.encode(&mut pass, run(rows.len()), single);
             }
             if outputs > 0 {
-                self.programs.head.encode(&mut pass, outputs, single || batch.outputs == Outputs::Last);
+                self.programs.head.encode(&mut pass, run(outputs), single || batch.outputs == Outputs::Last);
             }
             drop(pass);
             self.submit(encoder, outputs, logits).await?;

@@ -1,0 +1,70 @@
+// The inputs of mat_vec, a unit of 32 at a time, weighed by an RMS norm where NORM asks for it; its squares are summed on the
+// way.
+override NORM: u32 = 0u;
+@group(0) @binding(7) var<storage, read> norm: array<vec4<f32>>;
+// squares of the inputs that this invocation has loaded
+var<private> squares: vec4<f32>;
+
+// 32 inputs, scaled, and the sums of their halves.
+struct Inputs { v: array<vec4<f32>, 8>, sums: vec2<f32> }
+
+// The input v at columns 4 * at, weighed by the norm.
+fn weighed(at: u32, v: vec4<f32>) -> vec4<f32> {
+    if (NORM == 0u) {
+        return v;
+    }
+    squares += v * v;
+    return v * norm[at];
+}
+
+fn inputs(v: array<vec4<f32>, 8>) -> Inputs {
+    let first = dot(v[0] + v[1] + v[2] + v[3], vec4<f32>(1.0));
+    let second = dot(v[4] + v[5] + v[6] + v[7], vec4<f32>(1.0));
+    let s = INPUT_SCALE;
+    let scaled = array(v[0] * s, v[1] * s, v[2] * s, v[3] * s, v[4] * s, v[5] * s, v[6] * s, v[7] * s);
+    return Inputs(scaled, vec2<f32>(first, second));
+}
+
+#ifdef LEVEL_SUBGROUP
+#import shared/lanes
+var<private> own_lane: Sharer;
+
+// Each lane loads and weighs a part of the unit, for all that share it.
+fn whole(unit: u32) -> Inputs {
+    let s = own_lane;
+    let at = unit * 8u + s.lane;
+    var own = Own(weighed(at, x[at]), vec4<f32>(0.0));
+    if (SHARERS == 4u) {
+        own.hi = weighed(at + 4u, x[at + 4u]);
+    }
+    return inputs(array(
+        from_lane(own, s, 0u), from_lane(own, s, 1u), from_lane(own, s, 2u), from_lane(own, s, 3u),
+        from_lane(own, s, 4u), from_lane(own, s, 5u), from_lane(own, s, 6u), from_lane(own, s, 7u),
+    ));
+}
+
+fn own_squares() -> f32 {
+    return sum_of_lanes(dot(squares, vec4<f32>(1.0)), own_lane);
+}
+#else
+fn whole(unit: u32) -> Inputs {
+    let a = unit * 8u;
+    return inputs(array(
+        weighed(a, x[a]), weighed(a + 1u, x[a + 1u]), weighed(a + 2u, x[a + 2u]), weighed(a + 3u, x[a + 3u]),
+        weighed(a + 4u, x[a + 4u]), weighed(a + 5u, x[a + 5u]), weighed(a + 6u, x[a + 6u]), weighed(a + 7u, x[a + 7u]),
+    ));
+}
+
+fn own_squares() -> f32 {
+    return dot(squares, vec4<f32>(1.0));
+}
+#endif
+
+// The last unit of a row that does not fill it; such rows are not normed here.
+fn ragged(unit: u32) -> Inputs {
+    let a = unit * 8u;
+    return inputs(array(
+        inside(0u, a), inside(0u, a + 1u), inside(0u, a + 2u), inside(0u, a + 3u),
+        inside(0u, a + 4u), inside(0u, a + 5u), inside(0u, a + 6u), inside(0u, a + 7u),
+    ));
+}
