@@ -18,6 +18,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Writing a file failed.
+    #[error("cannot write {what}: {source}")]
+    Write {
+        /// what was being written
+        what: String,
+        /// the cause
+        #[source]
+        source: std::io::Error,
+    },
     /// The file is not a GGUF file that can be trusted.
     #[error("not a usable GGUF file: {0}")]
     Gguf(#[from] gguf::GgufError),
@@ -73,7 +82,7 @@ impl Error {
     pub fn code(&self) -> i32 {
         match self {
             Error::InvalidArgument(_) => -1,
-            Error::Io { .. } => -2,
+            Error::Io { .. } | Error::Write { .. } => -2,
             Error::Gguf(_) => -3,
             Error::Unsupported(_) => -4,
             Error::Model(_) => -5,
@@ -93,7 +102,7 @@ impl Error {
     pub fn name(&self) -> &'static str {
         match self {
             Error::InvalidArgument(_) => "invalid_argument",
-            Error::Io { .. } => "io",
+            Error::Io { .. } | Error::Write { .. } => "io",
             Error::Gguf(_) => "gguf",
             Error::Unsupported(_) => "unsupported",
             Error::Model(_) => "model",

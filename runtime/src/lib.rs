@@ -15,6 +15,8 @@ pub mod text;
 
 mod generate;
 mod model;
+#[cfg(not(target_arch = "wasm32"))]
+mod quantize;
 mod runtime;
 mod session;
 
@@ -22,6 +24,8 @@ pub use device::{CancelFlag, DeviceInfo, DeviceKind, KvType};
 pub use error::{Error, Result};
 pub use generate::{GenerateOptions, Generation, Piece, StopReason, Token};
 pub use model::{Model, ModelOptions, Progress, ProgressFn};
+#[cfg(not(target_arch = "wasm32"))]
+pub use quantize::{Quantized, quantize};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use sample::SamplerOptions;
 pub use session::{Session, SessionOptions, Synced};

@@ -175,7 +175,7 @@ fn fits(tokenizer: Option<&Tokenizer>, spec: &ModelSpec) -> Result<()> {
 
 /// Maps the file at `path` and, if it is the first of a split set, its siblings.
 #[cfg(not(target_arch = "wasm32"))]
-fn open_files(path: &std::path::Path) -> Result<Vec<gguf::MmapSource>> {
+pub(crate) fn open_files(path: &std::path::Path) -> Result<Vec<gguf::MmapSource>> {
     let open = |path: &std::path::Path| {
         gguf::MmapSource::open(path).map_err(|source| Error::Io { what: path.display().to_string(), source })
     };
@@ -187,7 +187,7 @@ fn open_files(path: &std::path::Path) -> Result<Vec<gguf::MmapSource>> {
     Ok(files)
 }
 
-async fn read_headers<S: Source>(files: &mut [S]) -> Result<Header> {
+pub(crate) async fn read_headers<S: Source>(files: &mut [S]) -> Result<Header> {
     let mut headers = Vec::new();
     for file in files.iter_mut() {
         headers.push(gguf::read_header(file).await?);

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser, PossibleValue, PossibleValuesParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use gabion::quant::Recipe;
 use gabion::{GenerateOptions, KvType, SamplerOptions, SessionOptions};
 
 use crate::failure::Failure;
@@ -85,6 +86,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// List the devices of this machine
     Devices(DevicesArgs),
+    /// Write a model of F32, F16 or BF16 with smaller tensors
+    Quantize(QuantizeArgs),
 }
 
 /// How large a session is.
@@ -393,4 +396,26 @@ mod tests {
         assert_eq!(run.system_prompt.as_deref(), Some("Be brief."));
         assert_eq!(run.input.prompt.as_deref(), Some("-x"));
     }
+}
+
+#[derive(Args)]
+pub(crate) struct QuantizeArgs {
+    /// The model; of a split one, the first file
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// The file to write; it appears when it is whole
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// What to make of it, by llama.cpp's names
+    #[arg(value_name = "TYPE", ignore_case = true, value_parser = recipes())]
+    pub(crate) recipe: String,
+}
+
+fn recipes() -> PossibleValuesParser {
+    let aliases = ["Q3_K", "Q4_K", "Q5_K"];
+    let value = |recipe: Recipe| {
+        let short = aliases.into_iter().find(|short| Recipe::named(short) == Some(recipe));
+        PossibleValue::new(recipe.name()).aliases(short)
+    };
+    Recipe::all().map(value).collect::<Vec<_>>().into()
 }

@@ -50,7 +50,7 @@ fn load_by(
     let start = Instant::now();
     let options = RuntimeOptions { device: device.into(), threads: global.threads, level: global.level.clone() };
     let runtime = Runtime::new(&options)?;
-    let bar = progress_bar();
+    let bar = progress_bar("loading");
     let mut tell = |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.loaded);
@@ -64,9 +64,9 @@ fn load_by(
 }
 
 /// Drawn on stderr; indicatif hides it where that is not a terminal.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("loading {bar:40} {bytes}/{total_bytes}").expect("a valid template");
-    ProgressBar::new(0).with_style(style)
+pub(crate) fn progress_bar(doing: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}").expect("a valid template");
+    ProgressBar::new(0).with_style(style).with_message(doing)
 }
 
 /// The text that the flags or a pipe give.

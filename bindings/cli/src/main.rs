@@ -15,6 +15,7 @@ mod load;
 mod logger;
 mod output;
 mod perplexity;
+mod quantize;
 mod run;
 mod score;
 mod tokenize;
@@ -44,5 +45,6 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Perplexity(args) => perplexity::perplexity(&cli.global, args),
         Command::Bench(args) => bench::bench(&cli.global, args),
         Command::Devices(args) => devices::devices(args),
+        Command::Quantize(args) => quantize::quantize(&cli.global, args),
     }
 }

@@ -8,7 +8,7 @@ use gabion::gguf::{Owned, Writer};
 #[test]
 fn help_names_every_command_and_has_no_ansi() {
     let help = ok(&["--help"]);
-    for name in ["run", "chat", "info", "tokenize", "score", "perplexity", "bench", "devices"] {
+    for name in ["run", "chat", "info", "tokenize", "score", "perplexity", "bench", "devices", "quantize"] {
         assert!(help.contains(&format!("\n  {name} ")), "{name}");
         assert!(ok(&[name, "--help"]).contains("Usage: gabion"), "{name}");
     }
@@ -29,6 +29,8 @@ fn wrong_usage_is_2() {
         &["score", "-p", "x"],
         &["perplexity", "-f", "x"],
         &["bench"],
+        &["quantize", "a", "b"],
+        &["quantize", "a", "b", "Q9_K"],
         &["run", "-m", "x", "-p", "x", "-f", "x"],
         &["run", "-m", "x", "--ids", "1,x"],
         &["run", "-m", "x", "--ids", "-1"],

@@ -264,6 +264,14 @@ impl Header {
         })
     }
 
+    /// All keys with their records, byte for byte as in the file.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.kvs.iter().map(|(key, stored)| {
+            let name = std::str::from_utf8(&self.bytes[key.clone()]).unwrap_or_default();
+            (name, &self.bytes[key.start - 8..stored.range.end])
+        })
+    }
+
     /// The tensor of a name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.by_name.get(name).map(|&i| &self.tensors[i])

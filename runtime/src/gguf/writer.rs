@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::ValueType;
+use super::{Header, ValueType};
 use crate::quant::TensorType;
 
 /// A metadata value to write.
@@ -31,6 +31,8 @@ pub enum Owned {
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     kvs: Vec<(String, Owned)>,
+    /// How many keys were copied from another file, and their records.
+    copied: (u64, Vec<u8>),
     tensors: Vec<Tensor>,
     alignment: Option<u32>,
 }
@@ -60,6 +62,16 @@ impl Writer {
         self
     }
 
+    /// Copies the alignment and the keys of another file, but those `dropped`.
+    pub fn keys_of(mut self, header: &Header, dropped: impl Fn(&str) -> bool) -> Self {
+        for (_, record) in header.records().filter(|(key, _)| !dropped(key)) {
+            self.copied.0 += 1;
+            self.copied.1.extend(record);
+        }
+        self.alignment = Some(header.alignment as u32);
+        self
+    }
+
     /// Adds a tensor with its encoded data; `dims` fastest-varying first.
     pub fn tensor(mut self, name: &str, ty: TensorType, dims: &[u64], data: Vec<u8>) -> Self {
         let (bytes, data) = (data.len() as u64, Some(data));
@@ -86,7 +98,8 @@ impl Writer {
         let mut head = b"GGUF".to_vec();
         head.extend(3u32.to_le_bytes());
         head.extend((self.tensors.len() as u64).to_le_bytes());
-        head.extend((self.kvs.len() as u64).to_le_bytes());
+        head.extend((self.copied.0 + self.kvs.len() as u64).to_le_bytes());
+        head.extend(&self.copied.1);
         for (key, value) in &self.kvs {
             put_str(&mut head, key);
             put_value(&mut head, value);

@@ -1,6 +1,8 @@
 //! IQ4_NL and IQ4_XS: nibbles that name one of 16 levels.
 
-use super::layout::{Convert, MAX_GROUPS, Packed, nibbles, u16_at, u32_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles, u16_at, u32_at};
+use super::legacy::{inverse, put_half, put_nibbles};
+use super::search::{best_fit, extreme, rounded, within};
 
 /// The levels.
 pub(crate) const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
@@ -23,6 +25,7 @@ impl Packed for IQ4NL {
     const LEN: usize = 32;
     const BYTES: usize = 18;
     const BIAS: u8 = 128;
+    const ENCODE: Option<Encode> = Some(encode_nl);
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
@@ -43,6 +46,7 @@ impl Packed for IQ4XS {
     const LEN: usize = 256;
     const BYTES: usize = 136;
     const BIAS: u8 = 128;
+    const ENCODE: Option<Encode> = Some(encode_xs);
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
@@ -57,5 +61,58 @@ impl Packed for IQ4XS {
             let sc = low >> (4 * j) & 15 | (high >> (2 * j) & 3) << 4;
             scale[j] = d * (sc as i32 - 32) as f32;
         }
+    }
+}
+
+/// The index of the nearest level.
+fn index(x: f32) -> usize {
+    // of two as near, the higher
+    LEVELS
+        .windows(2)
+        .take_while(|pair| x >= f32::from(pair[0]) + (f32::from(pair[1]) - f32::from(pair[0])) / 2.0)
+        .count()
+}
+
+/// The scale of 32 weights: that which makes the extreme the highest level, or one around that which makes it the lowest.
+fn scale(x: &[f32]) -> f32 {
+    let extreme = extreme(x);
+    if extreme.abs() < 1e-15 {
+        return 0.0;
+    }
+    let lowest = f32::from(LEVELS[0]);
+    let inverses = [-lowest].into_iter().chain((-7..=7).map(|step| step as f32 + lowest)).map(|level| level / extreme);
+    best_fit(x, inverses, |y| f32::from(LEVELS[index(y)]))
+}
+
+fn indices(x: &[f32], scale: f32) -> [u8; 32] {
+    let back = inverse(scale);
+    std::array::from_fn(|i| index(x[i] * back) as u8)
+}
+
+fn encode_nl(x: &[f32], blocks: &mut [u8]) {
+    for (x, block) in x.chunks_exact(32).zip(blocks.chunks_exact_mut(18)) {
+        let scale = scale(x);
+        put_half(block, 0, scale);
+        put_nibbles(&indices(x, scale), &mut block[2..]);
+    }
+}
+
+/// The scale of largest magnitude becomes sc = 0, so d may be negative.
+fn encode_xs(x: &[f32], blocks: &mut [u8]) {
+    for (x, block) in x.chunks_exact(256).zip(blocks.chunks_exact_mut(136)) {
+        let scales: Vec<f32> = x.chunks_exact(32).map(scale).collect();
+        let to_scale = -32.0 * inverse(extreme(&scales));
+        let (d_bits, d) = rounded(inverse(to_scale));
+        let (mut high, mut low) = (0u16, 0u32);
+        for (j, (x, scale)) in x.chunks_exact(32).zip(scales).enumerate() {
+            let sc = within(scale * to_scale, -32.0, 31.0);
+            put_nibbles(&indices(x, d * sc), &mut block[8 + 16 * j..][..16]);
+            let sc = (sc + 32.0) as u32;
+            low |= (sc & 15) << (4 * j);
+            high |= (sc as u16 >> 4) << (2 * j);
+        }
+        block[..2].copy_from_slice(&d_bits.to_le_bytes());
+        block[2..4].copy_from_slice(&high.to_le_bytes());
+        block[4..8].copy_from_slice(&low.to_le_bytes());
     }
 }

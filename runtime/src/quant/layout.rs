@@ -150,6 +150,13 @@ pub(crate) fn pairs(bytes: &[u8], i: usize) -> [u8; 32] {
     q
 }
 
+/// Writes the low bit pairs of q as `pairs` reads them.
+pub(crate) fn put_pairs(q: &[u8; 256], bytes: &mut [u8]) {
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = (0..4).map(|k| (q[128 * (i / 32) + 32 * k + i % 32] & 3) << (2 * k)).sum();
+    }
+}
+
 /// Adds bit j of `bits` to q[j] as its bit 4.
 #[inline(always)]
 pub(crate) fn add_fifth_bits(convert: impl Convert, q: &mut [u8; 32], bits: u32) {

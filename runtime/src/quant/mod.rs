@@ -25,10 +25,13 @@ mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod recipe;
+mod search;
 mod tq1_0;
 mod tq2_0;
 
 use layout::{Convert, Decode, Encode, Number, Packed};
+pub use recipe::{Recipe, Shape};
 pub(crate) use {q2_0::Q2_0, q2_k::Q2K, q3_k::Q3K, tq1_0::TQ1_0, tq2_0::TQ2_0};
 
 /// A ggml tensor type. The discriminant is the id that GGUF files store.

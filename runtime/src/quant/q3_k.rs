@@ -1,7 +1,9 @@
 //! Q3_K: 256 weights d * (sc - 32) * (q - 4) in 110 bytes: the third bits of q in 32 bytes (bit i of byte j belongs to weight
 //! 32 i + j), bit pairs as in Q2_K, 16 scales sc of 6 bits in 12 bytes, f16 d.
 
-use super::layout::{Convert, MAX_GROUPS, Packed, pairs, u16_at, u32_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, pairs, put_pairs, u16_at, u32_at};
+use super::legacy::inverse;
+use super::search::{extreme, refined, rounded, within};
 
 pub(crate) struct Q3K;
 
@@ -10,6 +12,7 @@ impl Packed for Q3K {
     const BYTES: usize = 110;
     const GROUP: usize = 16;
     const BIAS: u8 = 4;
+    const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
     fn quants(_: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
@@ -36,4 +39,29 @@ pub(crate) fn scales(packed: &[u8]) -> [i8; 16] {
     let four = |low: u32, i: u32| ((low & 0x0f0f_0f0f) | (high >> (2 * i) & 0x0303_0303) << 4).to_le_bytes();
     let words = [four(a, 0), four(b, 1), four(a >> 4, 2), four(b >> 4, 3)];
     std::array::from_fn(|j| words[j / 4][j % 4] as i8 - 32)
+}
+
+/// The scale of largest magnitude becomes sc = 0, so d may be negative.
+fn encode(x: &[f32], blocks: &mut [u8]) {
+    for (x, block) in x.chunks_exact(256).zip(blocks.chunks_exact_mut(110)) {
+        let groups: Vec<f32> = x.chunks_exact(16).map(|x| refined::<16>(x, 4.0)).collect();
+        let to_scale = -32.0 * inverse(extreme(&groups));
+        let (d_bits, d) = rounded(inverse(to_scale));
+        let sc: [u8; 16] = std::array::from_fn(|g| (within(groups[g] * to_scale, -32.0, 31.0) + 32.0) as u8);
+        let mut q = [0; 256];
+        for i in 0..256 {
+            let back = inverse(d * (f32::from(sc[i / 16]) - 32.0));
+            q[i] = (within(x[i] * back, -4.0, 3.0) + 4.0) as u8;
+        }
+        block.fill(0);
+        put_pairs(&q, &mut block[32..96]);
+        for i in 0..256 {
+            block[i % 32] |= (q[i] >> 2) << (i / 32);
+        }
+        for j in 0..16 {
+            block[96 + j % 8] |= (sc[j] & 15) << (4 * (j / 8));
+            block[104 + j % 4] |= (sc[j] >> 4) << (2 * (j / 4));
+        }
+        block[108..].copy_from_slice(&d_bits.to_le_bytes());
+    }
 }

@@ -1,6 +1,6 @@
 //! TQ2_0: 256 weights d * (q - 1) in 66 bytes: bit pairs q as in Q2_K, then f16 d.
 
-use super::layout::{Convert, Encode, MAX_GROUPS, Packed, pairs, u16_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, pairs, put_pairs, u16_at};
 use super::tq1_0;
 
 pub(crate) struct TQ2_0;
@@ -25,8 +25,6 @@ impl Packed for TQ2_0 {
 fn encode(x: &[f32], blocks: &mut [u8]) {
     for (x, block) in x.chunks_exact(256).zip(blocks.chunks_exact_mut(66)) {
         let q = tq1_0::ternary(x, block, 64);
-        for (i, byte) in block[..64].iter_mut().enumerate() {
-            *byte = (0..4).map(|k| q[128 * (i / 32) + 32 * k + i % 32] << (2 * k)).sum();
-        }
+        put_pairs(&q, &mut block[..64]);
     }
 }
