@@ -171,6 +171,12 @@
 /// Float32.
 #define GABION_KV_F32 2
 
+/// 8 bits with a scale for 32 elements. On the CPU only.
+#define GABION_KV_Q8_0 3
+
+/// 4 bits with a scale for 32 elements. On the CPU only.
+#define GABION_KV_Q4_0 4
+
 /// Generation has not ended, or a callback ended it.
 #define GABION_STOP_NONE 0
 

@@ -251,6 +251,9 @@ static void wrong_values(const gabion_runtime *runtime, const gabion_model *mode
     OK(gabion_session_options_init(&session_options, sizeof session_options));
     session_options.kv_type = 99;
     STATUS(INVALID, gabion_session_new(model, &session_options, &new_session));
+    session_options.kv_type = GABION_KV_Q4_0;
+    OK(gabion_session_new(model, &session_options, &new_session));
+    gabion_session_free(new_session);
     session_options.kv_type = GABION_KV_F32;
     session_options.n_ctx = SIZE_MAX;
     STATUS(INVALID, gabion_session_new(model, &session_options, &new_session));

@@ -53,7 +53,7 @@ async function runOps({ gpu, exact, filter }) {
   const { default: init, ...checks } = await import('/checks/checks.js');
   await init();
   const ops = gpu ? await checks.Ops.gpu(true) : checks.Ops.cpu();
-  const cases = checks.opCases(filter);
+  const cases = ops.cases(filter);
   const bad = [];
   let nmse = 0;
   for (const name of cases) {

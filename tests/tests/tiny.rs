@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gabion::device::cpu::Level;
 use gabion::device::gpu::GpuOptions;
 use gabion::quant::TensorType;
 use gabion::{Error, GenerateOptions, KvType, Model, ModelOptions, Runtime, SamplerOptions, SessionOptions};
@@ -86,6 +87,25 @@ fn problems(model: &Model, prompt: &TinyPrompt) -> Vec<String> {
     let greedy = greedy(&mut session, prompt, wanted.len());
     found.extend((greedy != wanted).then(|| format!("greedy tokens are {greedy:?}, not {wanted:?}")));
     found
+}
+
+/// Caches of 8 and 4 bits, by how far they move the logits. (Greedy tokens may differ.)
+#[test]
+fn integer_caches_are_close() {
+    let runtime = devices::cpu(Level::best(), None);
+    for (name, path) in files().iter().filter(|(name, _)| ["llama", "qwen2", "gemma3"].contains(&name.as_str())) {
+        let model = open(path, &runtime).unwrap();
+        for prompt in prompts(path) {
+            let off = |kv| {
+                let mut session = model.session(&SessionOptions { kv: Some(kv), ..Default::default() }).unwrap();
+                session.sync(&prompt.ids).unwrap();
+                nmse(&prompt.last_logits, session.logits())
+            };
+            let (fine, coarse) = (off(KvType::Q8_0), off(KvType::Q4_0));
+            eprintln!("{name}, {} tokens: q8_0 {fine:.1e}, q4_0 {coarse:.1e}", prompt.ids.len());
+            assert!(fine < 1e-3 && coarse < 0.1 && fine < coarse, "{name}: {fine:.1e}, {coarse:.1e}");
+        }
+    }
 }
 
 fn logits_off(how: &str, prompt: &TinyPrompt, logits: &[f32]) -> Option<String> {

@@ -17,6 +17,10 @@ pub const GABION_KV_DEFAULT: i32 = 0;
 pub const GABION_KV_F16: i32 = 1;
 /// Float32.
 pub const GABION_KV_F32: i32 = 2;
+/// 8 bits with a scale for 32 elements. On the CPU only.
+pub const GABION_KV_Q8_0: i32 = 3;
+/// 4 bits with a scale for 32 elements. On the CPU only.
+pub const GABION_KV_Q4_0: i32 = 4;
 
 /// One timeline of tokens over a model: its cache and its logits. It keeps what it needs of the model.
 ///
@@ -171,6 +175,8 @@ unsafe fn session_options(ptr: *const gabion_session_options) -> Result<SessionO
         GABION_KV_DEFAULT => None,
         GABION_KV_F16 => Some(KvType::F16),
         GABION_KV_F32 => Some(KvType::F32),
+        GABION_KV_Q8_0 => Some(KvType::Q8_0),
+        GABION_KV_Q4_0 => Some(KvType::Q4_0),
         other => return Err(Error::InvalidArgument(format!("kv_type {other} is not one of GABION_KV_*"))),
     };
     Ok(SessionOptions { n_ctx: given.n_ctx, n_batch: given.n_batch, kv })

@@ -57,6 +57,12 @@ pub(crate) struct Global {
 pub(crate) enum Kv {
     F16,
     F32,
+    /// 8 bits (on the CPU)
+    #[value(name = "q8_0")]
+    Q8,
+    /// 4 bits (on the CPU)
+    #[value(name = "q4_0")]
+    Q4,
 }
 
 impl From<Kv> for KvType {
@@ -64,6 +70,8 @@ impl From<Kv> for KvType {
         match kv {
             Kv::F16 => KvType::F16,
             Kv::F32 => KvType::F32,
+            Kv::Q8 => KvType::Q8_0,
+            Kv::Q4 => KvType::Q4_0,
         }
     }
 }

@@ -28,11 +28,11 @@ fn rows_are_those_of_llama_bench() {
 #[test]
 fn every_depth_device_and_cache_type_is_measured() {
     let Some((path, _)) = tiny("llama") else { return };
-    let list = ["-p", "4", "-n", "2", "-d", "0,8", "--kv", "f16,f32", "--device", "cpu,cpu", "-r", "1", "-o", "json"];
+    let list = ["-p", "4", "-n", "2", "-d", "0,8", "--kv", "f16,q4_0", "--device", "cpu,cpu", "-r", "1", "-o", "json"];
     let rows = json(&[&["bench", "-m", arg(&path)][..], &list].concat());
     let tests = ["pp4", "tg2", "pp4 @ d8", "tg2 @ d8"];
     assert_eq!(column(&rows, "test"), [tests; 4].concat());
-    assert_eq!(column(&rows, "kv"), [[["f16"; 4], ["f32"; 4]].concat(), [["f16"; 4], ["f32"; 4]].concat()].concat());
+    assert_eq!(column(&rows, "kv"), [[["f16"; 4], ["q4_0"; 4]].concat(), [["f16"; 4], ["q4_0"; 4]].concat()].concat());
     assert_eq!((&rows[0]["n_depth"], &rows[2]["n_depth"]), (&0.into(), &8.into()));
     let said = fails(1, &["bench", "-m", arg(&path), "--device", "no such device,cpu", "-r", "1"]);
     assert!(said.contains("no such device"), "{said}");

@@ -28,7 +28,7 @@ TRUNCATED = 2
 NOT_FOUND = 3
 
 DEVICE_KINDS = ("cpu", "gpu", "software")
-KV_TYPES = {None: 0, "f16": 1, "f32": 2}
+KV_TYPES = {None: 0, "f16": 1, "f32": 2, "q8_0": 3, "q4_0": 4}
 STOP_REASONS = (None, "eog", "stop", "length", "context")
 NO_TOKEN = 0xFFFF_FFFF
 

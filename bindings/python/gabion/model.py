@@ -198,7 +198,8 @@ class Model:
 
         n_ctx: tokens that fit; 0 for the smaller of 4096 and what the model was trained for.
         n_batch: tokens computed at once; 0 for what the device prefers.
-        kv: element type of the cache, "f16" or "f32"; None for what suits the model."""
+        kv: element type of the cache, "f16", "f32", or on the CPU "q8_0" or "q4_0"; None for what suits
+            the model."""
         return Session(self, n_ctx=n_ctx, n_batch=n_batch, kv=kv)
 
     def chat(self, system: Optional[str] = None, **session: Any) -> Chat:

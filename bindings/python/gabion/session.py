@@ -24,7 +24,7 @@ class Session:
     def __init__(self, model: Model, *, n_ctx: int = 0, n_batch: int = 0, kv: Optional[str] = None) -> None:
         """Use `Model.session`."""
         if kv not in _abi.KV_TYPES:
-            raise InvalidArgument(f"kv is {kv!r}, not None, 'f16' or 'f32'")
+            raise InvalidArgument(f"kv is {kv!r}, not None, 'f16', 'f32', 'q8_0' or 'q4_0'")
         options = initial(_abi.gabion_session_options, lib.gabion_session_options_init)
         options.n_ctx, options.n_batch, options.kv_type = n_ctx, n_batch, _abi.KV_TYPES[kv]
         #: The model it runs.

@@ -37,12 +37,11 @@ extern "C" {
 }
 
 pub(crate) fn session(js: &JsSessionOptions) -> Result<SessionOptions, gabion::Error> {
-    let kv = match js.kv().as_deref() {
-        None => None,
-        Some("f16") => Some(KvType::F16),
-        Some("f32") => Some(KvType::F32),
-        Some(other) => return Err(gabion::Error::InvalidArgument(format!("kv '{other}': f16 and f32 are known"))),
+    let known = |name: &String| {
+        let error = || format!("kv '{name}': f16, f32, q8_0 and q4_0 are known");
+        KvType::from_name(name).ok_or_else(|| gabion::Error::InvalidArgument(error()))
     };
+    let kv = js.kv().as_ref().map(known).transpose()?;
     let (n_ctx, n_batch) = (js.context_size().unwrap_or(0) as usize, js.batch_size().unwrap_or(0) as usize);
     Ok(SessionOptions { n_ctx, n_batch, kv })
 }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 use crate::gguf::Mapped;
 use crate::graph::{Plan, WeightId};
+use crate::quant::TensorType;
 
 /// A future that need not be `Send`: the caller waits for it where it is.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -67,15 +68,29 @@ pub enum KvType {
     F16,
     /// Float32.
     F32,
+    /// 8 bits, with an f16 scale for 32 dimensions of a head: blocks of `TensorType::Q8_0`. On the CPU only.
+    Q8_0,
+    /// 4 bits, likewise: blocks of `TensorType::Q4_0`. On the CPU only.
+    Q4_0,
 }
 
+/// Dimensions of a head that share a scale, where there are scales.
+pub(crate) const KV_GROUP: usize = 32;
+
 impl KvType {
-    /// Its name: `f16`, `f32`.
+    /// Its name: `f16`, `f32`, `q8_0`, `q4_0`.
     pub fn name(self) -> &'static str {
         match self {
             KvType::F16 => "f16",
             KvType::F32 => "f32",
+            KvType::Q8_0 => "q8_0",
+            KvType::Q4_0 => "q4_0",
         }
+    }
+
+    /// The type of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::F16, Self::F32, Self::Q8_0, Self::Q4_0].into_iter().find(|kv| kv.name() == name)
     }
 
     /// Bytes of one head's key or value, `head_dim` elements.
@@ -83,6 +98,8 @@ impl KvType {
         match self {
             KvType::F16 => 2 * head_dim,
             KvType::F32 => 4 * head_dim,
+            KvType::Q8_0 => head_dim.div_ceil(KV_GROUP) * TensorType::Q8_0.block_bytes(),
+            KvType::Q4_0 => head_dim.div_ceil(KV_GROUP) * TensorType::Q4_0.block_bytes(),
         }
     }
 }
@@ -195,5 +212,19 @@ pub trait State: Send {
     /// Most kernel launches that one token takes; 0 where there are none.
     fn launches(&self) -> usize {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_takes_what_its_blocks_take() {
+        let bytes = |dim| [KvType::F32, KvType::F16, KvType::Q8_0, KvType::Q4_0].map(|kv| kv.head_bytes(dim));
+        assert_eq!(bytes(64), [256, 128, 68, 36]);
+        assert_eq!(bytes(80)[2..], [102, 54]);
+        assert_eq!(KvType::from_name("q8_0"), Some(KvType::Q8_0));
+        assert_eq!(KvType::from_name("f8"), None);
     }
 }

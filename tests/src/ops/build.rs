@@ -6,8 +6,8 @@ use gabion::graph::{
 };
 use gabion::quant::TensorType;
 
-use super::case::{Act, Add, Case, Kv, Layer, OpCase, Style, tensor_type};
-use super::data::{Random, decode};
+use super::case::{Act, Add, Case, Layer, OpCase, Style, tensor_type};
+use super::data::{self, Random, decode};
 use super::reference;
 
 const EPS: f32 = 1e-5;
@@ -301,6 +301,9 @@ impl Builder {
         for (i, &t) in all.iter().enumerate() {
             let mut row = inputs[t as usize].clone();
             reference::turn(layer, &rope, layer.pos + i, &mut row);
+            if let Some(ty) = layer.kv.blocks() {
+                row[q_width..].chunks_exact_mut(layer.head_dim).for_each(|head| data::through(ty, head));
+            }
             rows.push(row);
             expected.extend(if attend {
                 reference::attention(layer, scale, &rows)
@@ -311,7 +314,7 @@ impl Builder {
         let mut built = self.finish(hidden, logits, split(&all, &layer.batches), expected);
         built.first_pos = layer.pos;
         built.n_ctx = layer.pos + total;
-        built.kv = if layer.kv == Kv::F16 { KvType::F16 } else { KvType::F32 };
+        built.kv = layer.kv.device();
         built
     }
 

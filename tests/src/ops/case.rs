@@ -4,6 +4,7 @@
 //! parameter given as an array stands for one case per element; several arrays, for every combination. `ty = "all"` is
 //! every type gabion computes with.
 
+use gabion::device::{DeviceInfo, DeviceKind, KvType};
 use gabion::quant::{self, TensorType};
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -50,6 +51,30 @@ pub(super) enum Act {
 pub(super) enum Kv {
     F16,
     F32,
+    #[serde(rename = "q8_0")]
+    Q8,
+    #[serde(rename = "q4_0")]
+    Q4,
+}
+
+impl Kv {
+    pub(super) fn device(self) -> KvType {
+        match self {
+            Kv::F16 => KvType::F16,
+            Kv::F32 => KvType::F32,
+            Kv::Q8 => KvType::Q8_0,
+            Kv::Q4 => KvType::Q4_0,
+        }
+    }
+
+    /// The type of blocks that keys and values are stored in, if it is one.
+    pub(super) fn blocks(self) -> Option<TensorType> {
+        match self {
+            Kv::F16 | Kv::F32 => None,
+            Kv::Q8 => Some(TensorType::Q8_0),
+            Kv::Q4 => Some(TensorType::Q4_0),
+        }
+    }
 }
 
 /// A layer's attention; defaults are the plainest.
@@ -157,6 +182,14 @@ struct File {
     case: Vec<Table>,
 }
 
+impl Case {
+    /// Whether `device` has what the case is about: GPUs have no integer caches yet.
+    pub fn is_for(&self, device: &DeviceInfo) -> bool {
+        let (OpCase::Attention(layer) | OpCase::RopeStore(layer)) = &self.op else { return true };
+        device.kind == DeviceKind::Cpu || layer.kv.blocks().is_none()
+    }
+}
+
 const FILES: &[&str] = &[
     include_str!("../../cases/embed.toml"),
     include_str!("../../cases/rms_norm.toml"),
@@ -165,6 +198,7 @@ const FILES: &[&str] = &[
     include_str!("../../cases/rope_store.toml"),
     include_str!("../../cases/attention.toml"),
     include_str!("../../cases/attention_f32.toml"),
+    include_str!("../../cases/attention_quant.toml"),
     include_str!("../../cases/glu.toml"),
     include_str!("../../cases/softcap.toml"),
 ];

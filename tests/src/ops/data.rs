@@ -91,6 +91,19 @@ fn tame(ty: TensorType, block: &mut [u8]) {
     }
 }
 
+/// Replaces elements by what blocks of `ty` make of them; the last block is filled with zeros.
+pub(super) fn through(ty: TensorType, x: &mut [f64]) {
+    let format = quant::format(ty).expect("a supported type");
+    for x in x.chunks_mut(ty.block_len()) {
+        let mut elements = vec![0.0; ty.block_len()];
+        elements.iter_mut().zip(&*x).for_each(|(element, x)| *element = *x as f32);
+        let mut bytes = vec![0; ty.block_bytes()];
+        assert!(format.quantize(&elements, &mut bytes), "{} has no encoder", ty.name());
+        format.dequantize(&bytes, &mut elements);
+        x.iter_mut().zip(elements).for_each(|(x, element)| *x = element.into());
+    }
+}
+
 /// All elements of a tensor.
 pub(super) fn decode(ty: TensorType, bytes: &[u8]) -> Vec<f64> {
     let mut out = vec![0.0; bytes.len() / ty.block_bytes() * ty.block_len()];

@@ -58,7 +58,8 @@ pub fn run_all(device: &Arc<dyn Device>, precision: Precision) {
 /// The same of those cases only whose name contains `part`.
 pub fn run_named(device: &Arc<dyn Device>, precision: Precision, part: &str) {
     let filter = std::env::var("OPS").unwrap_or_default();
-    let cases: Vec<Case> = cases(&filter).into_iter().filter(|case| case.name.contains(part)).collect();
+    let own = |case: &Case| case.name.contains(part) && case.is_for(device.info());
+    let cases: Vec<Case> = cases(&filter).into_iter().filter(own).collect();
     assert!(!cases.is_empty() || !part.is_empty(), "no case is named like '{filter}'");
     let failure = |case: &Case| match run_case(device.clone(), case, precision) {
         Ok(report) if report.passed => None,

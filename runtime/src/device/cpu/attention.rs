@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::cache::{Cache, Element, KEYS, Ring};
+use super::cache::{Cache, Element, Ring, with_ring};
 use super::kernels::Scratch;
 use super::memory::Parts;
 use crate::graph::AttentionPlan;
@@ -53,10 +53,7 @@ impl<'a> Attention<'a> {
 
 /// The reference kernel.
 pub(super) fn attention(a: &Attention<'_>, kv_head: usize, rows: Range<usize>, scratch: &mut Scratch) {
-    match a.cache {
-        Cache::F16(ring) => run(a, ring, kv_head, rows, &mut scratch.scores),
-        Cache::F32(ring) => run(a, ring, kv_head, rows, &mut scratch.scores),
-    }
+    with_ring!(a.cache, Cache, ring => run(a, ring, kv_head, rows, &mut scratch.scores))
 }
 
 fn run<E: Element>(a: &Attention<'_>, ring: &Ring<E>, kv_head: usize, rows: Range<usize>, scores: &mut [f32]) {
@@ -80,16 +77,12 @@ fn attend<E: Element>(
 ) {
     let scores = &mut scores[..positions.len()];
     for (score, pos) in scores.iter_mut().zip(positions.clone()) {
-        let keys = ring.key_block(kv_head, pos / KEYS * KEYS);
-        let key = keys.iter().skip(pos % KEYS).step_by(KEYS);
-        *score = scale * q.iter().zip(key).map(|(q, k)| q * k.to_f32()).sum::<f32>();
+        *score = scale * q.iter().enumerate().map(|(d, q)| q * ring.key(kv_head, pos, d)).sum::<f32>();
     }
     softmax(scores);
-    let values = ring.head_values(kv_head);
     out.fill(0.0);
     for (score, pos) in scores.iter().zip(positions) {
-        let value = &values[pos % ring.capacity * ring.value_width..][..out.len()];
-        out.iter_mut().zip(value).for_each(|(out, v)| *out += score * v.to_f32());
+        out.iter_mut().enumerate().for_each(|(d, out)| *out += score * ring.value(kv_head, pos, d));
     }
 }
 

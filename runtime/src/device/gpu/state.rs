@@ -77,10 +77,7 @@ impl Buffers {
             angles,
             tables,
             partials: floats("attention spans", most_partials(gpu, plan, options))?,
-            kv: match options.kv {
-                KvType::F16 => "f16",
-                KvType::F32 => "f32",
-            },
+            kv: element(options.kv)?.0,
             readback: gpu.buffer("logits", 4 * (rows.outputs * logits) as u64, READBACK)?,
         })
     }
@@ -106,14 +103,19 @@ fn most_partials(gpu: &Gpu, plan: &Plan, options: &StateOptions) -> usize {
     floats.map(|layer| spans(layer) * layer.heads * (layer.head_dim + 2)).max().unwrap_or(0)
 }
 
+/// A cache's element: what kernels call it, and its bytes.
+fn element(kv: KvType) -> Result<(&'static str, usize)> {
+    match kv {
+        KvType::F16 => Ok(("f16", 2)),
+        KvType::F32 => Ok(("f32", 4)),
+        KvType::Q8_0 | KvType::Q4_0 => Err(Error::Unsupported(format!("a {} cache on the GPU", kv.name()))),
+    }
+}
+
 fn cache(gpu: &Gpu, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache> {
     let capacity = kv_capacity(layer.window, options);
     let slots = capacity.next_multiple_of(8);
-    let element = match options.kv {
-        KvType::F16 => 2,
-        KvType::F32 => 4,
-    };
-    let bytes = (layer.kv_heads * layer.head_dim * element) as u64 * slots as u64;
+    let bytes = (layer.kv_heads * layer.head_dim * element(options.kv)?.1) as u64 * slots as u64;
     Ok(Cache {
         capacity: capacity as u32,
         slots: slots as u32,

@@ -30,12 +30,6 @@ pub fn shaders() -> Array {
     gabion_shaders::SHADERS.iter().map(pair).collect()
 }
 
-/// Names of the op cases that contain `filter`.
-#[wasm_bindgen(js_name = opCases)]
-pub fn op_cases(filter: &str) -> Vec<String> {
-    ops::cases(filter).into_iter().map(|case| case.name).collect()
-}
-
 /// How an answer compares with the f64 reference.
 #[wasm_bindgen]
 pub struct Report {
@@ -69,6 +63,12 @@ impl Ops {
     /// Its name.
     pub fn name(&self) -> String {
         self.0.info().name.clone()
+    }
+
+    /// Names of its op cases that contain `filter`.
+    pub fn cases(&self, filter: &str) -> Vec<String> {
+        let own = ops::cases(filter).into_iter().filter(|case| case.is_for(self.0.info()));
+        own.map(|case| case.name).collect()
     }
 
     /// Runs the case of exactly this name.

@@ -4,9 +4,12 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use super::{Simd, enter, math};
+use crate::device::KV_GROUP;
 use crate::device::cpu::attention::Attention;
-use crate::device::cpu::cache::{Cache, Element, KEYS, Ring};
+use crate::device::cpu::cache::{Cache, Element, KEYS, Ring, with_ring};
 use crate::device::cpu::kernels::Scratch;
 
 /// Positions per chunk, a multiple of `KEYS`.
@@ -15,10 +18,7 @@ const CHUNK: usize = 64;
 pub(in crate::device::cpu) const QUERIES: usize = 4;
 
 pub(super) fn attention<S: Simd>(a: &Attention<'_>, kv_head: usize, rows: Range<usize>, scratch: &mut Scratch) {
-    match a.cache {
-        Cache::F16(ring) => heads::<S, _>(a, ring, kv_head, rows, &mut scratch.heads),
-        Cache::F32(ring) => heads::<S, _>(a, ring, kv_head, rows, &mut scratch.heads),
-    }
+    with_ring!(a.cache, Cache, ring => heads::<S, _>(a, ring, kv_head, rows, &mut scratch.heads))
 }
 
 /// All (row, head) pairs, some at a time.
@@ -49,7 +49,7 @@ fn tile<S: Simd, E: Element, const N: usize>(
     enter::<S, _>(
         #[inline(always)]
         |s| {
-            let width = ring.value_width;
+            let width = ring.shape.value_width;
             let sums = &mut sums[..N * width];
             sums.fill(0.0);
             let seen = queries.map(|(t, _)| a.visible(t));
@@ -88,14 +88,20 @@ fn scores<S: Simd, E: Element, const N: usize>(
     let mut out = [[0.0; CHUNK]; N];
     let blocks = positions.len().min(CHUNK).div_ceil(KEYS);
     for block in 0..blocks {
-        let keys = ring.key_block(kv_head, positions.start + block * KEYS);
+        let (keys, scales) = ring.key_block(kv_head, positions.start + block * KEYS);
         for part in (0..KEYS).step_by(S::LANES) {
             let mut sums = [s.zero(); N];
-            for (d, keys) in keys.chunks_exact(KEYS).enumerate() {
-                let k = E::load(s, &keys[part..]);
-                for n in 0..N {
-                    sums[n] = s.fma(k, s.splat(q[n][d]), sums[n]);
+            if E::SCALED {
+                let groups = keys.chunks(E::UNITS * KEYS).zip(scales.chunks_exact(KEYS)).enumerate();
+                for (g, (keys, scales)) in groups {
+                    let group = dots::<S, E, N>(s, keys, part, &q, g * KV_GROUP);
+                    let scale = s.load_half(&scales[part..]);
+                    for n in 0..N {
+                        sums[n] = s.fma(group[n], scale, sums[n]);
+                    }
                 }
+            } else {
+                sums = dots::<S, E, N>(s, keys, part, &q, 0);
             }
             for n in 0..N {
                 s.store(s.mul(sums[n], s.splat(scale)), &mut out[n][block * KEYS + part..]);
@@ -103,6 +109,32 @@ fn scores<S: Simd, E: Element, const N: usize>(
         }
     }
     out
+}
+
+/// q·k over keys under one scale, [units][KEYS], whose first dimension is `first`, for the positions from `part` on. Units
+/// may hold dimensions that no query has.
+#[inline(always)]
+fn dots<S: Simd, E: Element, const N: usize>(
+    s: S,
+    keys: &[E::Unit],
+    part: usize,
+    q: &[&[f32]; N],
+    first: usize,
+) -> [S::F; N] {
+    let mut sums = [s.zero(); N];
+    for (j, keys) in keys.chunks_exact(KEYS).enumerate() {
+        for h in 0..E::PER {
+            let d = first + j + h * E::UNITS;
+            if E::PER > 1 && d >= q[0].len() {
+                break;
+            }
+            let k = E::load(s, &keys[part..], h);
+            for n in 0..N {
+                sums[n] = s.fma(k, s.splat(q[n][d]), sums[n]);
+            }
+        }
+    }
+    sums
 }
 
 /// Turns a chunk of scores into weights relative to the new maximum, 0 for positions not seen. Returns what earlier
@@ -155,7 +187,7 @@ fn add_values<S: Simd, E: Element, const N: usize>(
     p: &[[f32; CHUNK]; N],
     sums: &mut [f32],
 ) {
-    let width = ring.value_width;
+    let width = ring.shape.value_width;
     let mut d = 0;
     while d < width {
         if S::LANES == 16 && width - d >= 64 {
@@ -183,21 +215,34 @@ fn add_values_tile<S: Simd, E: Element, const N: usize, const G: usize>(
     d: usize,
     sums: &mut [f32],
 ) {
-    let width = ring.value_width;
+    let (shape, width) = (ring.shape, ring.shape.value_width);
     let at = |n: usize, g: usize| n * width + d + g * S::LANES;
     let mut acc: [[S::F; G]; N] = std::array::from_fn(|n| std::array::from_fn(|g| s.load(&sums[at(n, g)..])));
-    let values = ring.head_values(kv_head);
-    let mut slot = positions.start % ring.capacity;
+    let (values, scales) = ring.head_values(kv_head);
+    let mut slot = positions.start % shape.capacity;
     for pos in positions {
-        let row = &values[slot * width + d..][..G * S::LANES];
-        let v: [S::F; G] = std::array::from_fn(|g| E::load(s, &row[g * S::LANES..]));
+        let row = &values[slot * shape.value_units..][..shape.value_units];
+        let scales = &scales[slot * shape.groups..][..shape.groups];
+        let mut v = [s.zero(); G];
+        for g in 0..G {
+            v[g] = value::<S, E>(s, row, scales, d + g * S::LANES);
+        }
         for n in 0..N {
             let weight = s.splat(p[n][pos - first]);
             (0..G).for_each(|g| acc[n][g] = s.fma(v[g], weight, acc[n][g]));
         }
-        slot = if slot + 1 == ring.capacity { 0 } else { slot + 1 };
+        slot = if slot + 1 == shape.capacity { 0 } else { slot + 1 };
     }
     for n in 0..N {
         (0..G).for_each(|g| s.store(acc[n][g], &mut sums[at(n, g)..]));
     }
+}
+
+/// The dimensions of a value from `d` on. A function of its own, without closures: those are not always inlined, and then are
+/// no vector code.
+#[inline(always)]
+fn value<S: Simd, E: Element>(s: S, row: &[E::Unit], scales: &[f16], d: usize) -> S::F {
+    let (unit, h) = E::place(d);
+    let v = E::load(s, &row[unit..], h);
+    if E::SCALED { s.mul(v, s.splat(s.half(scales[d / KV_GROUP].to_bits()))) } else { v }
 }
