@@ -1,9 +1,9 @@
-// out = softmax(scale q·K) V for one query head of one row per workgroup (heads over x, rows over y), over the positions that
-// the row may see. Keys come in blocks of WIDTH, one an invocation; the softmax is kept online (running maximum m, sum l),
-// and each invocation accumulates one pair of output elements.
+// out = softmax(scale q·K) V over the positions that a row may see, for four queries per workgroup: up to HEADS heads of one
+// key/value head (over x) by ROWS rows (over y), so that a key or value is loaded once for the four.
 struct Shape {
     heads: u32,
     kv_heads: u32,
+    // head_dim / 2
     pairs: u32,
     qkv_stride: u32,
     out_stride: u32,
@@ -13,72 +13,50 @@ struct Shape {
     window: u32,
     scale: f32,
 }
-// at least head_dim / 2
-override WIDTH: u32 = 64u;
+// HEADS * ROWS is at most 4
+override HEADS: u32 = 4u;
+override ROWS: u32 = 1u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
 #import shared/cache
-@group(0) @binding(2) var<storage, read> qkv: array<vec2<f32>>;
+#import shared/attend
+@group(0) @binding(2) var<storage, read> qkv: array<f32>;
 @group(0) @binding(3) var<storage, read> keys: array<Pair>;
 @group(0) @binding(4) var<storage, read> values: array<Pair>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-const LOWEST: f32 = -3.0e38;
-// two arrays, so that two barriers a block suffice
-var<workgroup> scores: array<f32, 256>;
-var<workgroup> weights: array<f32, 256>;
-
-fn ring(slot: u32) -> u32 {
-    return select(slot, slot - shape.capacity, slot >= shape.capacity);
-}
-
-// q·k; q's address is the same for all invocations.
-fn score(query: u32, kv_head: u32, slot: u32) -> f32 {
-    let key = key_at(kv_head, slot, 0u);
-    var sum = 0.0;
-    for (var pair = 0u; pair < shape.pairs; pair++) {
-        sum += dot(qkv[query + pair], unpacked(keys[key + 8u * pair]));
-    }
-    return shape.scale * sum;
-}
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let kv_head = group.x / (shape.heads / shape.kv_heads);
-    let query = group.y * (shape.qkv_stride / 2u) + group.x * shape.pairs;
-    let end = run.pos + group.y + 1u;
-    let first = select(0u, end - shape.window, shape.window != 0u && end > shape.window);
-    let pair = min(lane, shape.pairs - 1u);
-    var m = LOWEST;
-    var l = 0.0;
-    var acc = vec2<f32>(0.0);
-    for (var block = first; block < end; block += WIDTH) {
-        let count = min(WIDTH, end - block);
-        let start = block % shape.capacity;
-        // lanes without a key repeat the last one
-        let own = score(query, kv_head, ring(start + min(lane, count - 1u)));
-        scores[lane] = own;
-        workgroupBarrier();
-        var top = m;
-        for (var i = 0u; i < count; i++) {
-            top = max(top, scores[i]);
-        }
-        weights[lane] = exp(own - top);
-        workgroupBarrier();
-        let keep = exp(m - top);
-        m = top;
-        l *= keep;
-        acc *= keep;
-        var slot = start;
-        for (var i = 0u; i < count; i++) {
-            let p = weights[i];
-            l += p;
-            acc += p * unpacked(values[value_at(kv_head, slot, pair)]);
-            slot = ring(slot + 1u);
-        }
+    let per_kv = shape.heads / shape.kv_heads;
+    let chunks = (per_kv + HEADS - 1u) / HEADS;
+    let kv_head = group.x / chunks;
+    let first_head = kv_head * per_kv + HEADS * (group.x % chunks);
+    let first_row = group.y * ROWS;
+    // heads and rows beyond the last repeat it and are not stored
+    let c = vec4<u32>(0u, 1u, 2u, 3u);
+    let heads = vec4<u32>(first_head) + c % HEADS;
+    let rows = vec4<u32>(first_row) + c / HEADS;
+    let head = min(heads, vec4<u32>((kv_head + 1u) * per_kv - 1u));
+    let row = min(rows, vec4<u32>(run.rows - 1u));
+    let dim = 2u * PAIRS;
+    let from_q = row * shape.qkv_stride + head * dim;
+    for (var e = lane; e < dim; e += WIDTH) {
+        query[e] = vec4<f32>(qkv[from_q.x + e], qkv[from_q.y + e], qkv[from_q.z + e], qkv[from_q.w + e]);
+        acc[e] = vec4<f32>(0.0);
     }
-    if (lane < shape.pairs) {
-        let at = group.y * shape.out_stride + 2u * (group.x * shape.pairs + lane);
-        out[at] = acc.x / l;
-        out[at + 1u] = acc.y / l;
+    workgroupBarrier();
+    let end = row + run.pos + 1u;
+    let window = select(shape.window, 0xFFFFFFFFu, shape.window == 0u);
+    let seen = Seen(end - min(end, vec4<u32>(window)), end);
+    let last = max(max(end.x, end.y), max(end.z, end.w));
+    let nothing = Softmax(vec4<f32>(LOWEST), vec4<f32>(0.0));
+    let softmax = attend(lane, kv_head, seen.first.x, last, seen, nothing);
+    let l = sum_of_all(lane, softmax.l);
+    for (var i = 0u; i < HEADS * ROWS; i++) {
+        if (heads[i] == head[i] && rows[i] == row[i]) {
+            for (var e = lane; e < dim; e += WIDTH) {
+                out[row[i] * shape.out_stride + head[i] * dim + e] = acc[e][i] / l[i];
+            }
+        }
     }
 }

@@ -1,12 +1,11 @@
-// The row that decode_attention makes: its query heads, key and value, normed, turned and stored. Needs `WIDTH`, `shape`,
-// `keys`, `values` and `sum_of_all`.
+// The row that decode_attention makes: its query heads, key and value, normed, turned and stored. Needs shared/attend,
+// whose `query` they become.
 // 1 where query heads, key heads are normed
 override NORM_Q: u32 = 1u;
 override NORM_K: u32 = 1u;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
 @group(0) @binding(6) var<storage, read> norms: array<f32>;
-// by element of a head; a vec4 is one number of each of the four query heads
-var<workgroup> query: array<vec4<f32>, 256>;
+// by element of a head
 var<workgroup> own_key: array<f32, 256>;
 var<workgroup> own_value: array<f32, 256>;
 

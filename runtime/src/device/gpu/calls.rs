@@ -17,8 +17,8 @@ const EMBED_COLUMNS: u32 = 8;
 /// Tokens that an invocation of mat_mat makes, and tiles that its workgroups do.
 const MAT_MAT_TOKENS: u32 = 4;
 const MAT_MAT_TILES: u32 = 2;
-/// Query heads that a workgroup of decode_attention makes.
-const DECODE_HEADS: usize = 4;
+/// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
+const TILE_QUERIES: usize = 4;
 
 /// A launch before its pipeline, uniform and bind group exist.
 pub(super) struct Call {
@@ -291,12 +291,13 @@ impl Builder<'_> {
             partials.clone(),
         ];
         let (heads, dim) = (a.heads as u32, a.head_dim as u32);
-        let groups = (a.kv_heads * (a.heads / a.kv_heads).div_ceil(DECODE_HEADS)) as u32;
+        let groups = (a.kv_heads * (a.heads / a.kv_heads).div_ceil(TILE_QUERIES)) as u32;
         let norms = (u32::from(a.q_norm.is_some()), u32::from(a.k_norm.is_some()));
         let (width, span) = (self.tuning().attention_width(pairs), self.tuning().span);
         let shader = format!("decode_attention.{}", self.buffers.kv);
         self.call(&shader, &fields, &buffers, Grid::Spans { x: groups, window });
-        self.constants(&[("WIDTH", width), ("NORM_Q", norms.0), ("NORM_K", norms.1), ("SPAN", span)]);
+        let norms = [("NORM_Q", norms.0), ("NORM_K", norms.1)];
+        self.constants(&[("WIDTH", width), ("PAIRS", pairs), norms[0], norms[1], ("SPAN", span)]);
         if cache.capacity > span {
             let fields = [("heads", heads), ("head_dim", dim), ("window", window)];
             let buffers = [partials, ("out", self.slice(out))];
@@ -360,9 +361,19 @@ impl Builder<'_> {
             ("values", Slice::whole(&cache.values)),
             ("out", self.slice(out)),
         ];
-        let heads = a.heads as u32;
-        self.call(&format!("attention.{}", self.buffers.kv), &fields, &buffers, self.per_row(heads));
-        self.constants(&[("WIDTH", pairs.next_power_of_two().max(32))]);
+        let (kv, group) = (self.buffers.kv, a.heads / a.kv_heads);
+        if a.head_dim > fuse::MAX_HEAD_DIM {
+            let heads = a.heads as u32;
+            self.call(&format!("attention_wide.{kv}"), &fields, &buffers, self.per_row(heads));
+            return self.constants(&[("WIDTH", pairs.next_power_of_two().max(32))]);
+        }
+        // rows of a window would start their blocks of keys at different positions, and round differently
+        let heads = group.min(TILE_QUERIES);
+        let rows = if a.window.is_some() { 1 } else { (TILE_QUERIES / heads) as u32 };
+        let grid = Grid::Rows { x: (a.kv_heads * group.div_ceil(heads)) as u32, each: rows };
+        let width = self.tuning().attention_width(pairs);
+        self.call(&format!("attention.{kv}"), &fields, &buffers, grid);
+        self.constants(&[("WIDTH", width), ("PAIRS", pairs), ("HEADS", heads as u32), ("ROWS", rows)]);
     }
 
     fn glu(&mut self, x: BufId, activation: Activation, out: BufId) {

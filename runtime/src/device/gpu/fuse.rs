@@ -5,8 +5,8 @@ use super::placement::Placement;
 use super::planes::{TILE, UNIT};
 use crate::graph::{Activation, BufId, Op, Plan, WeightId};
 
-/// Longest head that decode_attention's workgroup memory holds.
-const MAX_HEAD_DIM: usize = 256;
+/// Longest head that the workgroup memory of attention's tiles holds.
+pub(super) const MAX_HEAD_DIM: usize = 256;
 
 /// One op, or several in one.
 #[derive(Debug, PartialEq)]

@@ -1,0 +1,84 @@
+// As attention, for heads whose tiles do not fit: one query head of one row per workgroup, over the positions that
+// the row may see. Keys come in blocks of WIDTH, one an invocation; the softmax is kept online (running maximum m, sum l),
+// and each invocation accumulates one pair of output elements.
+struct Shape {
+    heads: u32,
+    kv_heads: u32,
+    pairs: u32,
+    qkv_stride: u32,
+    out_stride: u32,
+    capacity: u32,
+    slots: u32,
+    // positions a row sees, itself included; 0 for all
+    window: u32,
+    scale: f32,
+}
+// at least head_dim / 2
+override WIDTH: u32 = 64u;
+@group(0) @binding(0) var<uniform> shape: Shape;
+#import shared/run
+#import shared/cache
+@group(0) @binding(2) var<storage, read> qkv: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> keys: array<Pair>;
+@group(0) @binding(4) var<storage, read> values: array<Pair>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+const LOWEST: f32 = -3.0e38;
+// two arrays, so that two barriers a block suffice
+var<workgroup> scores: array<f32, 256>;
+var<workgroup> weights: array<f32, 256>;
+
+fn ring(slot: u32) -> u32 {
+    return select(slot, slot - shape.capacity, slot >= shape.capacity);
+}
+
+// q·k; q's address is the same for all invocations.
+fn score(query: u32, kv_head: u32, slot: u32) -> f32 {
+    let key = key_at(kv_head, slot, 0u);
+    var sum = 0.0;
+    for (var pair = 0u; pair < shape.pairs; pair++) {
+        sum += dot(qkv[query + pair], unpacked(keys[key + 8u * pair]));
+    }
+    return shape.scale * sum;
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let kv_head = group.x / (shape.heads / shape.kv_heads);
+    let query = group.y * (shape.qkv_stride / 2u) + group.x * shape.pairs;
+    let end = run.pos + group.y + 1u;
+    let first = select(0u, end - shape.window, shape.window != 0u && end > shape.window);
+    let pair = min(lane, shape.pairs - 1u);
+    var m = LOWEST;
+    var l = 0.0;
+    var acc = vec2<f32>(0.0);
+    for (var block = first; block < end; block += WIDTH) {
+        let count = min(WIDTH, end - block);
+        let start = block % shape.capacity;
+        // lanes without a key repeat the last one
+        let own = score(query, kv_head, ring(start + min(lane, count - 1u)));
+        scores[lane] = own;
+        workgroupBarrier();
+        var top = m;
+        for (var i = 0u; i < count; i++) {
+            top = max(top, scores[i]);
+        }
+        weights[lane] = exp(own - top);
+        workgroupBarrier();
+        let keep = exp(m - top);
+        m = top;
+        l *= keep;
+        acc *= keep;
+        var slot = start;
+        for (var i = 0u; i < count; i++) {
+            let p = weights[i];
+            l += p;
+            acc += p * unpacked(values[value_at(kv_head, slot, pair)]);
+            slot = ring(slot + 1u);
+        }
+    }
+    if (lane < shape.pairs) {
+        let at = group.y * shape.out_stride + 2u * (group.x * shape.pairs + lane);
+        out[at] = acc.x / l;
+        out[at + 1u] = acc.y / l;
+    }
+}

@@ -1,0 +1,156 @@
+// Softmax attention of four queries at a time to blocks of cached keys, the softmax kept online. A vec4 is one number of each
+// query. Needs `keys`, `values`, `shape.capacity` and `shape.scale`.
+// invocations, at most 128
+override WIDTH: u32 = 64u;
+// half of a head's elements, at most 128
+override PAIRS: u32 = 32u;
+const LOWEST: f32 = -3.0e38;
+const BLOCK: u32 = 256u;
+// by element of a head
+var<workgroup> query: array<vec4<f32>, 256>;
+var<workgroup> acc: array<vec4<f32>, 256>;
+// by key of a block: scores, then weights
+var<workgroup> scores: array<vec4<f32>, 256>;
+var<workgroup> tops: array<vec4<f32>, 128>;
+
+// Each query's running maximum, and this invocation's part of the sum of weights.
+struct Softmax { m: vec4<f32>, l: vec4<f32> }
+// Positions that each query sees: first, and the end.
+struct Seen { first: vec4<u32>, end: vec4<u32> }
+
+fn ring(slot: u32) -> u32 {
+    return select(slot, slot - shape.capacity, slot >= shape.capacity);
+}
+
+// The sum of one vec4 per invocation, in a fixed order.
+fn sum_of_all(lane: u32, value: vec4<f32>) -> vec4<f32> {
+    tops[lane] = value;
+    workgroupBarrier();
+    for (var half = WIDTH / 2u; half > 0u; half /= 2u) {
+        if (lane < half) {
+            tops[lane] += tops[lane + half];
+        }
+        workgroupBarrier();
+    }
+    let sum = tops[0];
+    workgroupBarrier();
+    return sum;
+}
+
+fn top_of_all(lane: u32, value: vec4<f32>) -> vec4<f32> {
+    tops[lane] = value;
+    workgroupBarrier();
+    var top = value;
+    for (var i = 0u; i < WIDTH; i++) {
+        top = max(top, tops[i]);
+    }
+    return top;
+}
+
+// Scores of four keys, WIDTH apart, a column each: the queries are loaded once for all of them.
+fn four_scores(kv_head: u32, slots: vec4<u32>) -> mat4x4<f32> {
+    let a = key_at(kv_head, slots.x, 0u);
+    let b = key_at(kv_head, slots.y, 0u);
+    let c = key_at(kv_head, slots.z, 0u);
+    let d = key_at(kv_head, slots.w, 0u);
+    var s: mat4x4<f32>;
+    for (var p = 0u; p < PAIRS; p++) {
+        let q = mat2x4<f32>(query[2u * p], query[2u * p + 1u]);
+        let i = 8u * p;
+        s += mat4x4<f32>(
+            q * unpacked(keys[a + i]), q * unpacked(keys[b + i]), q * unpacked(keys[c + i]), q * unpacked(keys[d + i]),
+        );
+    }
+    return s * shape.scale;
+}
+
+// Keeps a score of key k of the block, for those that see it.
+fn kept(block: u32, k: u32, count: u32, seen: Seen, score: vec4<f32>) -> vec4<f32> {
+    let pos = vec4<u32>(block + k);
+    let visible = select(vec4<f32>(LOWEST), score, (pos >= seen.first) & (pos < seen.end));
+    if (k >= count) {
+        return vec4<f32>(LOWEST);
+    }
+    scores[k] = visible;
+    return visible;
+}
+
+fn block_scores(lane: u32, kv_head: u32, block: u32, count: u32, seen: Seen) -> vec4<f32> {
+    let start = block % shape.capacity;
+    var top = vec4<f32>(LOWEST);
+    for (var i = lane; i < count; i += 4u * WIDTH) {
+        let k = vec4<u32>(i, i + WIDTH, i + 2u * WIDTH, i + 3u * WIDTH);
+        // keys beyond the last repeat it and are not kept
+        let slots = start + min(k, vec4<u32>(count - 1u));
+        let s = four_scores(kv_head, select(slots, slots - shape.capacity, slots >= vec4<u32>(shape.capacity)));
+        let ab = max(kept(block, k.x, count, seen, s[0]), kept(block, k.y, count, seen, s[1]));
+        let cd = max(kept(block, k.z, count, seen, s[2]), kept(block, k.w, count, seen, s[3]));
+        top = max(top, max(ab, cd));
+    }
+    return top;
+}
+
+// acc = keep * acc + the block's values by their weights. An invocation makes up to four pairs of elements, WIDTH apart.
+fn add_values(lane: u32, kv_head: u32, start: u32, count: u32, keep: vec4<f32>) {
+    for (var p = lane; p < PAIRS; p += 4u * WIDTH) {
+        let pair = min(vec4<u32>(p, p + WIDTH, p + 2u * WIDTH, p + 3u * WIDTH), vec4<u32>(PAIRS - 1u));
+        var even: mat4x4<f32>;
+        var odd: mat4x4<f32>;
+        var slot = start;
+        for (var i = 0u; i < count; i++) {
+            let w = scores[i];
+            let at = value_at(kv_head, slot, 0u);
+            let a = unpacked(values[at + pair.x]);
+            even[0] += w * a.x;
+            odd[0] += w * a.y;
+            if (PAIRS > WIDTH) {
+                let b = unpacked(values[at + pair.y]);
+                even[1] += w * b.x;
+                odd[1] += w * b.y;
+            }
+            if (PAIRS > 2u * WIDTH) {
+                let c = unpacked(values[at + pair.z]);
+                let d = unpacked(values[at + pair.w]);
+                even[2] += w * c.x;
+                odd[2] += w * c.y;
+                even[3] += w * d.x;
+                odd[3] += w * d.y;
+            }
+            slot = ring(slot + 1u);
+        }
+        add_pair(p, keep, even[0], odd[0]);
+        add_pair(p + WIDTH, keep, even[1], odd[1]);
+        add_pair(p + 2u * WIDTH, keep, even[2], odd[2]);
+        add_pair(p + 3u * WIDTH, keep, even[3], odd[3]);
+    }
+}
+
+fn add_pair(pair: u32, keep: vec4<f32>, even: vec4<f32>, odd: vec4<f32>) {
+    if (pair < PAIRS) {
+        acc[2u * pair] = keep * acc[2u * pair] + even;
+        acc[2u * pair + 1u] = keep * acc[2u * pair + 1u] + odd;
+    }
+}
+
+// Attends to positions begin..end as far as each query sees them.
+fn attend(lane: u32, kv_head: u32, begin: u32, end: u32, seen: Seen, before: Softmax) -> Softmax {
+    var m = before.m;
+    var l = before.l;
+    for (var block = begin; block < end; block += BLOCK) {
+        let count = min(BLOCK, end - block);
+        let top = top_of_all(lane, max(m, block_scores(lane, kv_head, block, count, seen)));
+        let keep = exp(m - top);
+        m = top;
+        l *= keep;
+        for (var i = lane; i < count; i += WIDTH) {
+            let s = scores[i];
+            let w = select(exp(s - top), vec4<f32>(0.0), s <= vec4<f32>(LOWEST));
+            scores[i] = w;
+            l += w;
+        }
+        workgroupBarrier();
+        add_values(lane, kv_head, block % shape.capacity, count, keep);
+        workgroupBarrier();
+    }
+    return Softmax(m, l);
+}
