@@ -143,6 +143,7 @@ fn text_in_text_out() {
 #[test]
 #[ignore = "large model, run by hand"]
 fn qwen2() {
+    check(QWEN2, "golden/qwen.json", &devices::cpu(Level::Reference, None), SOME);
     check(QWEN2, "golden/qwen.json", &devices::cpu(Level::best(), None), ALL);
     if let Some(gpu) = devices::gpu_runtime() {
         check(QWEN2, "golden/qwen.json", &gpu, SOME);
