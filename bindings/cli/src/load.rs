@@ -19,22 +19,29 @@ pub(crate) struct Loaded {
     pub(crate) time: Duration,
 }
 
+/// What a model is loaded on.
+#[derive(Clone, Copy)]
+pub(crate) struct On<'a> {
+    /// As `--device` names it.
+    pub(crate) device: &'a str,
+    /// As `--level` names it.
+    pub(crate) level: Option<&'a str>,
+}
+
 /// Opens the device and loads the model that the flags name.
 pub(crate) fn load(global: &Global) -> Result<Loaded, Failure> {
-    load_file(global, &global.device)
+    load_file(global, On { device: &global.device, level: global.level.as_deref() })
 }
 
 /// The same on another device.
-pub(crate) fn load_file(global: &Global, device: &str) -> Result<Loaded, Failure> {
+pub(crate) fn load_file(global: &Global, on: On<'_>) -> Result<Loaded, Failure> {
     let path = global.model()?;
-    load_by(global, device, &path.display().to_string(), |runtime, options, tell| {
-        Model::open(path, runtime, options, tell)
-    })
+    load_by(global, on, &path.display().to_string(), |runtime, options, tell| Model::open(path, runtime, options, tell))
 }
 
 /// Loads a model that is no file.
-pub(crate) fn load_from(global: &Global, device: &str, source: impl Source) -> Result<Loaded, Failure> {
-    load_by(global, device, &source.name(), |runtime, options, tell| {
+pub(crate) fn load_from(global: &Global, on: On<'_>, source: impl Source) -> Result<Loaded, Failure> {
+    load_by(global, on, &source.name(), |runtime, options, tell| {
         pollster::block_on(Model::load(vec![source], runtime, options, tell))
     })
 }
@@ -42,13 +49,14 @@ pub(crate) fn load_from(global: &Global, device: &str, source: impl Source) -> R
 /// Opens a device and loads a model, with a progress bar on a terminal. From here on Ctrl-C stops work in good order.
 fn load_by(
     global: &Global,
-    device: &str,
+    on: On<'_>,
     name: &str,
     open: impl FnOnce(&Runtime, &ModelOptions, ProgressFn<'_>) -> gabion::Result<Model>,
 ) -> Result<Loaded, Failure> {
     interrupt::install();
     let start = Instant::now();
-    let options = RuntimeOptions { device: device.into(), threads: global.threads, level: global.level.clone() };
+    let options =
+        RuntimeOptions { device: on.device.into(), threads: global.threads, level: on.level.map(str::to_owned) };
     let runtime = Runtime::new(&options)?;
     let bar = progress_bar("loading");
     let mut tell = |progress: Progress| {

@@ -34,6 +34,9 @@ fn every_depth_device_and_cache_type_is_measured() {
     assert_eq!(column(&rows, "test"), [tests; 4].concat());
     assert_eq!(column(&rows, "kv"), [[["f16"; 4], ["q4_0"; 4]].concat(), [["f16"; 4], ["q4_0"; 4]].concat()].concat());
     assert_eq!((&rows[0]["n_depth"], &rows[2]["n_depth"]), (&0.into(), &8.into()));
+    let levels = ["--level", "base,subgroup", "-p", "4", "-n", "0", "-r", "1", "-o", "json"];
+    let rows = json(&[&["bench", "-m", arg(&path)][..], &levels].concat());
+    assert_eq!(column(&rows, "level"), ["base", "subgroup"]);
     let said = fails(1, &["bench", "-m", arg(&path), "--device", "no such device,cpu", "-r", "1"]);
     assert!(said.contains("no such device"), "{said}");
 }

@@ -12,7 +12,7 @@ use gabion::{KvType, Session, SessionOptions};
 use crate::args::{BenchArgs, Global};
 use crate::failure::Failure;
 use crate::generate::interruptible;
-use crate::load::{Loaded, load_file, load_from};
+use crate::load::{Loaded, On, load_file, load_from};
 use crate::output;
 use report::{About, Report, Row};
 use synthetic::Synthetic;
@@ -94,14 +94,24 @@ pub(crate) fn bench(global: &Global, args: &BenchArgs) -> Result<(), Failure> {
         global.model()?;
     }
     let mut report = Report::new(args.output);
-    for device in global.device.split(',') {
+    for on in devices(global) {
         let loaded = match &synthetic {
-            Some(source) => load_from(global, device, source.clone())?,
-            None => load_file(global, device)?,
+            Some(source) => load_from(global, on, source.clone())?,
+            None => load_file(global, on)?,
         };
-        on_device(global, args, &tests, &loaded, &mut report)?;
+        on_device(global, args, &tests, on, &loaded, &mut report)?;
     }
     report.finish()
+}
+
+/// Every device at every level asked for.
+fn devices(global: &Global) -> Vec<On<'_>> {
+    let levels: Vec<Option<&str>> = match &global.level {
+        Some(levels) => levels.split(',').map(Some).collect(),
+        None => vec![None],
+    };
+    let names = global.device.split(',');
+    names.flat_map(|device| levels.iter().map(move |&level| On { device, level })).collect()
 }
 
 /// Every test with every type of cache.
@@ -109,11 +119,12 @@ fn on_device(
     global: &Global,
     args: &BenchArgs,
     tests: &[Test],
+    on: On<'_>,
     loaded: &Loaded,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let file = if args.synthetic.is_some() { None } else { global.model.as_deref() };
-    let about = About::new(&loaded.model, file, global.exact);
+    let about = About::new(&loaded.model, file, on.level, global.exact);
     let n_ctx = tests.iter().map(|test| test.depth + test.len()).max().unwrap_or(0);
     let mut bandwidth = None;
     for kv in kv_types(global) {

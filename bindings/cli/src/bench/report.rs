@@ -102,12 +102,14 @@ pub(super) struct About {
     backend: String,
     device: String,
     threads: usize,
+    /// The level of a GPU's kernels, where one was asked for.
+    level: Option<String>,
     exact: bool,
 }
 
 impl About {
     /// `file`: none for a synthetic model.
-    pub(super) fn new(model: &Model, file: Option<&Path>, exact: bool) -> Self {
+    pub(super) fn new(model: &Model, file: Option<&Path>, level: Option<&str>, exact: bool) -> Self {
         let (tensors, device) = (&model.header().tensors, model.device());
         let path = file.unwrap_or(Path::new(""));
         Self {
@@ -118,8 +120,14 @@ impl About {
             backend: device.backend.clone(),
             device: device.name.clone(),
             threads: device.threads,
+            level: level.map(str::to_owned),
             exact,
         }
+    }
+
+    fn shown_device(&self) -> String {
+        let level = self.level.iter().map(|level| format!(", {level}"));
+        level.fold(self.device.clone(), |device, level| device + &level)
     }
 
     /// A row of the table.
@@ -129,7 +137,7 @@ impl About {
             output::bytes(self.bytes),
             output::count(self.params),
             self.backend.clone(),
-            self.device.clone(),
+            self.shown_device(),
             self.threads.to_string(),
             row.kv.name().into(),
             row.test.name(),
@@ -144,7 +152,7 @@ impl About {
         Some(format!(
             "{} on {}, {} cache: {} a token, {:.1} % of the limit ({:.1} GB/s of copying)",
             row.test.name(),
-            output::harmless(&self.device),
+            output::harmless(&self.shown_device()),
             row.kv.name(),
             output::bytes(bytes),
             100.0 * row.of_limit()?,
@@ -167,6 +175,7 @@ impl About {
             "device": self.device,
             "threads": self.threads,
             "backend": self.backend,
+            "level": self.level,
             "exact": self.exact,
             "kv": row.kv.name(),
             "model_size": self.bytes,
