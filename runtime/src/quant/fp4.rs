@@ -1,6 +1,6 @@
 //! MXFP4 and NVFP4: nibbles that are numbers of 4 bits, sign, two of exponent and one of mantissa, under scales of 8 bits.
 
-use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, sixteen_at};
 
 /// Twice the number of each nibble, plus 12.
 pub(crate) const BIASED: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
@@ -16,7 +16,7 @@ impl Packed for MXFP4 {
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
-        convert.lookup(&BIASED, nibbles(&block[1..17]))
+        convert.levels(&BIASED, sixteen_at(block, 1))
     }
 
     #[inline(always)]
@@ -59,13 +59,9 @@ impl Packed for NVFP4 {
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
-        let bytes = &block[4 + 16 * i..][..16];
-        let mut q = [0; 32];
-        for j in 0..8 {
-            (q[j], q[j + 8]) = (bytes[j] & 15, bytes[j] >> 4);
-            (q[j + 16], q[j + 24]) = (bytes[j + 8] & 15, bytes[j + 8] >> 4);
-        }
-        convert.lookup(&BIASED, q)
+        let [low0, low1, high0, high1]: [u64; 4] =
+            bytemuck::cast(convert.levels(&BIASED, sixteen_at(block, 4 + 16 * i)));
+        bytemuck::cast([low0, high0, low1, high1])
     }
 
     #[inline(always)]

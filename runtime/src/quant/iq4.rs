@@ -1,6 +1,6 @@
 //! IQ4_NL and IQ4_XS: nibbles that name one of 16 levels.
 
-use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles, u16_at, u32_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, sixteen_at, u16_at, u32_at};
 use super::legacy::{inverse, put_half, put_nibbles};
 use super::search::{best_fit, extreme, rounded, within};
 
@@ -29,7 +29,7 @@ impl Packed for IQ4NL {
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
-        convert.lookup(&BIASED, nibbles(&block[2..18]))
+        convert.levels(&BIASED, sixteen_at(block, 2))
     }
 
     #[inline(always)]
@@ -50,7 +50,7 @@ impl Packed for IQ4XS {
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
-        convert.lookup(&BIASED, nibbles(&block[8 + 16 * i..][..16]))
+        convert.levels(&BIASED, sixteen_at(block, 8 + 16 * i))
     }
 
     #[inline(always)]
@@ -64,13 +64,23 @@ impl Packed for IQ4XS {
     }
 }
 
-/// The index of the nearest level.
+/// The index of the nearest level (of two as near, the higher) for each half from -128 to 127.5: all lie at halves.
+static NEAREST: [u8; 512] = {
+    let mut table = [0; 512];
+    let (mut at, mut i) = (0, 0);
+    while at < 512 {
+        if i < 15 && at as i32 - 256 >= LEVELS[i] as i32 + LEVELS[i + 1] as i32 {
+            i += 1;
+        }
+        table[at] = i as u8;
+        at += 1;
+    }
+    table
+};
+
 fn index(x: f32) -> usize {
-    // of two as near, the higher
-    LEVELS
-        .windows(2)
-        .take_while(|pair| x >= f32::from(pair[0]) + (f32::from(pair[1]) - f32::from(pair[0])) / 2.0)
-        .count()
+    // a cast of what lies outside the range, or of NaN, is defined
+    NEAREST[((2.0 * x + 256.0) as usize).min(511)].into()
 }
 
 /// The scale of 32 weights: that which makes the extreme the highest level, or one around that which makes it the lowest.

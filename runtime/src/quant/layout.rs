@@ -15,8 +15,8 @@ pub(crate) trait Convert: Copy {
     fn half(self, bits: u16) -> f32;
     /// A byte for each bit, the lowest first: 255 if it is set, else 0.
     fn bytes_of_bits(self, bits: u32) -> [u8; 32];
-    /// table[i] for each i, all below 16.
-    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32];
+    /// table[i] for the 32 nibbles i of 16 bytes, the low ones first.
+    fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32];
     /// out = scale * (q - bias) + min
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]);
 }
@@ -32,8 +32,8 @@ impl Convert for Plain {
     fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
         std::array::from_fn(|j| if bits >> j & 1 == 1 { 255 } else { 0 })
     }
-    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32] {
-        i.map(|i| table[usize::from(i)])
+    fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] {
+        nibbles(bytes).map(|i| table[usize::from(i)])
     }
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
         for j in 0..16 {
@@ -126,6 +126,12 @@ pub(crate) fn u16_at(block: &[u8], at: usize) -> u16 {
 #[inline(always)]
 pub(crate) fn u32_at(block: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+}
+
+/// The 16 bytes at byte `at`.
+#[inline(always)]
+pub(crate) fn sixteen_at(block: &[u8], at: usize) -> &[u8; 16] {
+    block[at..].first_chunk().expect("a block is longer")
 }
 
 /// 32 nibbles of 16 bytes: the low ones first.

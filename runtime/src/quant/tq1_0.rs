@@ -19,13 +19,24 @@ impl Packed for TQ1_0 {
     /// Bytes 0..32 hold the first five sub-blocks, a digit each; bytes 32..48 half sub-blocks; bytes 48..52 a digit for four.
     #[inline(always)]
     fn quants(_: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
+        let (mut bytes, mut powers) = ([0; 32], [POWERS[i.min(4)]; 32]);
+        if i < 5 {
+            bytes.copy_from_slice(&block[..32]);
+        } else {
+            bytes[..16].copy_from_slice(&block[32..48]);
+            bytes[16..].copy_from_slice(&block[32..48]);
+            let first = 2 * (i - 5);
+            powers[..16].fill(POWERS[first]);
+            powers[16..].fill(POWERS[(first + 1) % 5]);
+        }
+        if i == 7 {
+            for j in 0..16 {
+                (bytes[16 + j], powers[16 + j]) = (block[48 + j % 4], POWERS[j / 4]);
+            }
+        }
         let mut q = [0; 32];
         for j in 0..32 {
-            q[j] = match (i, j / 16) {
-                (0..5, _) => digit(block[j], i),
-                (7, 1) => digit(block[48 + j % 4], j % 16 / 4),
-                _ => digit(block[32 + j % 16], 2 * (i - 5) + j / 16),
-            };
+            q[j] = ((u16::from(bytes[j].wrapping_mul(powers[j])) * 3) >> 8) as u8;
         }
         q
     }
@@ -34,11 +45,6 @@ impl Packed for TQ1_0 {
     fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
         scale[..8].fill(convert.half(u16_at(block, 52)));
     }
-}
-
-#[inline(always)]
-fn digit(byte: u8, n: usize) -> u8 {
-    ((u16::from(byte.wrapping_mul(POWERS[n])) * 3) >> 8) as u8
 }
 
 /// Writes d at byte `at` and returns q.

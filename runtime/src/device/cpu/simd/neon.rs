@@ -57,11 +57,13 @@ impl<const DOT: bool> Convert for Neon<DOT> {
     }
 
     #[inline(always)]
-    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32] {
+    fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] {
         let mut out = [0; 32];
-        for (i, out) in i.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<16>().0) {
-            // SAFETY: as above; 16 bytes are read of 16 each and stored to 16.
-            unsafe { vst1q_u8(out.as_mut_ptr(), vqtbl1q_u8(vld1q_u8(table.as_ptr()), vld1q_u8(i.as_ptr()))) }
+        // SAFETY: as above; 16 bytes are read of 16 each and stored in each half of 32.
+        unsafe {
+            let (table, bytes) = (vld1q_u8(table.as_ptr()), vld1q_u8(bytes.as_ptr()));
+            vst1q_u8(out.as_mut_ptr(), vqtbl1q_u8(table, vandq_u8(bytes, vdupq_n_u8(15))));
+            vst1q_u8(out[16..].as_mut_ptr(), vqtbl1q_u8(table, vshrq_n_u8::<4>(bytes)));
         }
         out
     }

@@ -46,14 +46,14 @@ impl Convert for Simd128 {
     }
 
     #[inline(always)]
-    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32] {
+    fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] {
         let mut out = [0; 32];
-        for (i, out) in i.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<16>().0) {
-            // SAFETY: 16 bytes are read of 16 each and written to 16.
-            unsafe {
-                let found = i8x16_swizzle(v128_load(table.as_ptr().cast()), v128_load(i.as_ptr().cast()));
-                v128_store(out.as_mut_ptr().cast(), found);
-            }
+        // SAFETY: 16 bytes are read of 16 each and written to each half of 32.
+        unsafe {
+            let (table, bytes) = (v128_load(table.as_ptr().cast()), v128_load(bytes.as_ptr().cast()));
+            let low = i8x16_swizzle(table, v128_and(bytes, u8x16_splat(15)));
+            v128_store(out.as_mut_ptr().cast(), low);
+            v128_store(out[16..].as_mut_ptr().cast(), i8x16_swizzle(table, u8x16_shr(bytes, 4)));
         }
         out
     }

@@ -62,9 +62,11 @@ impl<const DOT: u8> Convert for Avx2<DOT> {
             let copies = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits as i32), which), bit);
             std::mem::transmute::<__m256i, [u8; 32]>(_mm256_cmpeq_epi8(copies, bit))
         } }
-        fn lookup(table: &[u8; 16], i: [u8; 32]) -> [u8; 32] { {
+        fn levels(table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] { {
+            let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+            let nibbles = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
             let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
-            let found = _mm256_shuffle_epi8(table, _mm256_loadu_si256(i.as_ptr().cast()));
+            let found = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, _mm256_set1_epi8(15)));
             std::mem::transmute::<__m256i, [u8; 32]>(found)
         } }
     }
@@ -169,8 +171,8 @@ impl Convert for Avx512 {
         self.row().bytes_of_bits(bits)
     }
     #[inline(always)]
-    fn lookup(self, table: &[u8; 16], i: [u8; 32]) -> [u8; 32] {
-        self.row().lookup(table, i)
+    fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] {
+        self.row().levels(table, bytes)
     }
 
     #[inline(always)]
