@@ -119,6 +119,7 @@ mod tests {
         let codes = [
             (Error::InvalidArgument(text()), GABION_ERROR_INVALID_ARGUMENT),
             (Error::Io { what: text(), source: std::io::ErrorKind::Other.into() }, GABION_ERROR_IO),
+            (Error::Write { what: text(), source: std::io::ErrorKind::Other.into() }, GABION_ERROR_IO),
             (gabion::gguf::GgufError::Truncated(text()).into(), GABION_ERROR_GGUF),
             (Error::Unsupported(text()), GABION_ERROR_UNSUPPORTED),
             (Error::Model(text()), GABION_ERROR_MODEL),
