@@ -1,13 +1,13 @@
-// out = W x for many rows x (tokens). Each invocation makes 8 matrix rows x 4 tokens in registers, so that a weight is
-// decoded once for four tokens and an input loaded once for eight rows. A workgroup makes two tiles (64 rows) for 4 * GROUPS
-// tokens, whose invocations share cached loads.
+// out = W x for many rows x (tokens). Each invocation makes 8 matrix rows x 4 * QUADS tokens in registers, so that a weight is
+// decoded once for its tokens and an input loaded once for eight rows. A workgroup makes two tiles (64 rows) for
+// 4 * QUADS * GROUPS tokens, whose invocations share cached loads.
 #import shared/run
 #import shared/linear
+#import shared/token_inputs
 override GROUPS: u32 = 16u;
+// 1 or 2
+override QUADS: u32 = 1u;
 const TILES: u32 = 2u;
-
-// Eight columns of four rows or tokens: columns 0-3 and 4-7, one matrix column for each row or token.
-struct Block { lo: mat4x4<f32>, hi: mat4x4<f32> }
 
 // Sums of four rows of two tiles, by four tokens.
 struct Tiles { first: mat4x4<f32>, second: mat4x4<f32> }
@@ -30,59 +30,6 @@ fn weights(u: array<Unit, 4>, i: u32) -> Block {
     return Block(mat4x4<f32>(a.lo, b.lo, c.lo, d.lo), mat4x4<f32>(a.hi, b.hi, c.hi, d.hi));
 }
 
-fn scaled(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(a * INPUT_SCALE, b * INPUT_SCALE, c * INPUT_SCALE, d * INPUT_SCALE);
-}
-
-#ifdef LEVEL_SUBGROUP
-#import shared/lanes
-var<private> own_lane: Sharer;
-// A unit of four tokens' inputs, spread over the lanes.
-alias Source = array<Own, 4>;
-
-fn own_part(at: u32) -> Own {
-    let lo = x[at + own_lane.lane] * INPUT_SCALE;
-    if (SHARERS == 4u) {
-        return Own(lo, x[at + own_lane.lane + 4u] * INPUT_SCALE);
-    }
-    return Own(lo, lo);
-}
-
-fn source(base: vec4<u32>, unit: u32) -> Source {
-    let at = base + unit * 8u;
-    return Source(own_part(at.x), own_part(at.y), own_part(at.z), own_part(at.w));
-}
-
-fn shared_column(s: Source, i: u32) -> mat4x4<f32> {
-    let l = own_lane;
-    return mat4x4<f32>(from_lane(s[0], l, i), from_lane(s[1], l, i), from_lane(s[2], l, i), from_lane(s[3], l, i));
-}
-
-fn inputs(s: Source, i: u32) -> Block {
-    return Block(shared_column(s, i), shared_column(s, i + 1u));
-}
-#else
-// Where a unit of four tokens' inputs starts.
-alias Source = vec4<u32>;
-
-fn source(base: vec4<u32>, unit: u32) -> Source {
-    return base + unit * 8u;
-}
-
-// Vec4s i and i + 1 of the unit.
-fn inputs(s: Source, i: u32) -> Block {
-    let lo = s + i;
-    let hi = lo + 1u;
-    return Block(scaled(x[lo.x], x[lo.y], x[lo.z], x[lo.w]), scaled(x[hi.x], x[hi.y], x[hi.z], x[hi.w]));
-}
-#endif
-
-fn inputs_inside(base: vec4<u32>, a: u32) -> Block {
-    let lo = scaled(inside(base.x, a), inside(base.y, a), inside(base.z, a), inside(base.w, a));
-    let b = a + 1u;
-    return Block(lo, scaled(inside(base.x, b), inside(base.y, b), inside(base.z, b), inside(base.w, b)));
-}
-
 // Dot products: component j of column t is row j times token t.
 fn product(w: Block, x: Block) -> mat4x4<f32> {
     return transpose(w.lo) * x.lo + transpose(w.hi) * x.hi;
@@ -93,10 +40,18 @@ fn sums(a: Block, b: Block) -> vec4<f32> {
     return POWERS * (a.lo + a.hi + b.lo + b.hi);
 }
 
-// Half a unit: applies the rows' scales, and their offsets times the sums of the inputs.
-fn half_unit(u: array<Unit, 4>, half: u32, x0: Block, x1: Block) -> mat4x4<f32> {
-    let p = product(weights(u, 2u * half), x0) + product(weights(u, 2u * half + 1u), x1);
-    let a = transpose(mat4x2<f32>(affine(u[0], half), affine(u[1], half), affine(u[2], half), affine(u[3], half)));
+// Half a unit of four rows: weights, and their scales and offsets.
+struct Half { lo: Block, hi: Block, affine: mat2x4<f32> }
+
+fn half_of_rows(u: array<Unit, 4>, half: u32) -> Half {
+    let a = mat4x2<f32>(affine(u[0], half), affine(u[1], half), affine(u[2], half), affine(u[3], half));
+    return Half(weights(u, 2u * half), weights(u, 2u * half + 1u), transpose(a));
+}
+
+// Its products with four tokens' inputs, and its offsets times the sums of these.
+fn half_unit(w: Half, x0: Block, x1: Block) -> mat4x4<f32> {
+    let p = product(w.lo, x0) + product(w.hi, x1);
+    let a = w.affine;
     let rows = mat4x4<f32>(a[0] * p[0], a[0] * p[1], a[0] * p[2], a[0] * p[3]);
     if (HAS_OFFSET) {
         let s = sums(x0, x1);
@@ -106,8 +61,32 @@ fn half_unit(u: array<Unit, 4>, half: u32, x0: Block, x1: Block) -> mat4x4<f32> 
 }
 
 // Adds half a unit to the sums of both tiles.
-fn add_half(acc: Tiles, u0: array<Unit, 4>, u1: array<Unit, 4>, half: u32, x0: Block, x1: Block) -> Tiles {
-    return Tiles(acc.first + half_unit(u0, half, x0, x1), acc.second + half_unit(u1, half, x0, x1));
+fn add_half(acc: Tiles, w0: Half, w1: Half, x0: Block, x1: Block) -> Tiles {
+    return Tiles(acc.first + half_unit(w0, x0, x1), acc.second + half_unit(w1, x0, x1));
+}
+
+// The sums of one or two quads of tokens.
+struct Sums { quad0: Tiles, quad1: Tiles }
+
+fn add_halves(acc: Sums, u0: array<Unit, 4>, u1: array<Unit, 4>, half: u32, parts0: Source, parts1: Source) -> Sums {
+    let w0 = half_of_rows(u0, half);
+    let w1 = half_of_rows(u1, half);
+    let i = 4u * half;
+    let quad0 = add_half(acc.quad0, w0, w1, inputs(parts0, i), inputs(parts0, i + 2u));
+    if (QUADS == 1u) {
+        return Sums(quad0, acc.quad1);
+    }
+    return Sums(quad0, add_half(acc.quad1, w0, w1, inputs(parts1, i), inputs(parts1, i + 2u)));
+}
+
+fn add_ragged(acc: Sums, u0: array<Unit, 4>, u1: array<Unit, 4>, half: u32, base0: vec4<u32>, base1: vec4<u32>) -> Sums {
+    let w0 = half_of_rows(u0, half);
+    let w1 = half_of_rows(u1, half);
+    let at = shape.k / 32u * 8u + 4u * half;
+    return Sums(
+        add_half(acc.quad0, w0, w1, inputs_inside(base0, at), inputs_inside(base0, at + 2u)),
+        add_half(acc.quad1, w0, w1, inputs_inside(base1, at), inputs_inside(base1, at + 2u)),
+    );
 }
 
 fn store_rows(tile: u32, lane: u32, token: u32, rows: u32, acc: mat4x4<f32>) {
@@ -133,28 +112,36 @@ fn main(
 #endif
     let rows = select(run.rows, run.outputs, shape.head != 0u);
     let lane = local % LANES;
-    let token = 4u * (group.y * GROUPS + select(local / LANES, 0u, GROUPS == 1u));
+    let token = 4u * QUADS * (group.y * GROUPS + select(local / LANES, 0u, GROUPS == 1u));
     // tokens and tiles beyond the last repeat it and are not stored
-    let base = min(vec4<u32>(token) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * shape.x_stride4;
+    let tokens = vec4<u32>(token) + vec4<u32>(0u, 1u, 2u, 3u);
+    let base0 = min(tokens, vec4<u32>(rows - 1u)) * shape.x_stride4;
+    let base1 = min(tokens + 4u, vec4<u32>(rows - 1u)) * shape.x_stride4;
     let tile = group.x * TILES;
     let tile0 = shape.first_tile + tile;
     let tile1 = min(tile0 + 1u, shape.first_tile + (shape.n - 1u) / TILE);
-    var acc: Tiles;
+    var acc: Sums;
     for (var unit = 0u; unit < shape.k / 32u; unit++) {
         let u0 = load_rows(tile0, unit, lane);
         let u1 = load_rows(tile1, unit, lane);
-        let parts = source(base, unit);
-        acc = add_half(acc, u0, u1, 0u, inputs(parts, 0u), inputs(parts, 2u));
-        acc = add_half(acc, u0, u1, 1u, inputs(parts, 4u), inputs(parts, 6u));
+        let parts0 = source(base0, unit);
+        var parts1 = parts0;
+        if (QUADS > 1u) {
+            parts1 = source(base1, unit);
+        }
+        acc = add_halves(acc, u0, u1, 0u, parts0, parts1);
+        acc = add_halves(acc, u0, u1, 1u, parts0, parts1);
     }
     if (RAGGED && shape.k % 32u != 0u) {
-        let unit = shape.k / 32u;
-        let u0 = load_rows(tile0, unit, lane);
-        let u1 = load_rows(tile1, unit, lane);
-        let at = unit * 8u;
-        acc = add_half(acc, u0, u1, 0u, inputs_inside(base, at), inputs_inside(base, at + 2u));
-        acc = add_half(acc, u0, u1, 1u, inputs_inside(base, at + 4u), inputs_inside(base, at + 6u));
+        let u0 = load_rows(tile0, shape.k / 32u, lane);
+        let u1 = load_rows(tile1, shape.k / 32u, lane);
+        acc = add_ragged(acc, u0, u1, 0u, base0, base1);
+        acc = add_ragged(acc, u0, u1, 1u, base0, base1);
     }
-    store_rows(tile, lane, token, rows, acc.first);
-    store_rows(tile + 1u, lane, token, rows, acc.second);
+    store_rows(tile, lane, token, rows, acc.quad0.first);
+    store_rows(tile + 1u, lane, token, rows, acc.quad0.second);
+    if (QUADS > 1u) {
+        store_rows(tile, lane, token + 4u, rows, acc.quad1.first);
+        store_rows(tile + 1u, lane, token + 4u, rows, acc.quad1.second);
+    }
 }

@@ -14,8 +14,7 @@ use crate::graph::{Activation, AttentionPlan, BufId, Op, Plan, RopeStyle, Weight
 const WIDTH: u32 = 64;
 /// Columns that an invocation of embed makes.
 const EMBED_COLUMNS: u32 = 8;
-/// Tokens that an invocation of mat_mat makes, and tiles that its workgroups do.
-const MAT_MAT_TOKENS: u32 = 4;
+/// Tiles that a workgroup of mat_mat makes.
 const MAT_MAT_TILES: u32 = 2;
 /// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
 const TILE_QUERIES: usize = 4;
@@ -248,9 +247,11 @@ impl Builder<'_> {
     fn mat_mat(&mut self, name: &str, tiles: u32, fields: &[Field], buffers: &[Binding]) {
         let groups = self.tuning().groups;
         let lanes = self.weights.gpu.lanes;
-        let grid = Grid::Rows { x: tiles.div_ceil(MAT_MAT_TILES), each: MAT_MAT_TOKENS * groups };
+        let quads = self.weights.gpu.quads();
+        let grid = Grid::Rows { x: tiles.div_ceil(MAT_MAT_TILES), each: 4 * quads * groups };
         self.call(&format!("mat_mat.{name}.{}", lanes.axis()), fields, buffers, grid);
-        let constants: Vec<Field> = [("GROUPS", groups)].into_iter().chain(lanes.constant()).collect();
+        let constants: Vec<Field> =
+            [("GROUPS", groups), ("QUADS", quads)].into_iter().chain(lanes.constant()).collect();
         self.constants(&constants);
     }
 

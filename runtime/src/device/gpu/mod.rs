@@ -48,7 +48,7 @@ struct Tuning {
     /// Slices that mat_vec cuts the columns into, and tiles that its workgroups make.
     split: u32,
     tiles: u32,
-    /// Groups of four tokens per workgroup of mat_mat.
+    /// Groups of tokens (one or two quads each) per workgroup of mat_mat.
     groups: u32,
     /// Invocations per workgroup of rms_norm and of rope_store.
     norm_width: u32,
@@ -139,6 +139,12 @@ impl Gpu {
     /// The wgpu device, for hosts that share it.
     pub fn wgpu_device(&self) -> &wgpu::Device {
         &self.device
+    }
+
+    /// Quads of tokens that an invocation of mat_mat makes. Two are faster where lanes share their loads (a sixth on lavapipe),
+    /// and no faster where each lane loads all inputs of its tokens by itself.
+    fn quads(&self) -> u32 {
+        if self.tuning.groups == 1 && self.level() >= Level::Subgroup { 2 } else { 1 }
     }
 
     /// Whether a norm is cheaper made by every workgroup of the product that follows than in a dispatch of its own: not where

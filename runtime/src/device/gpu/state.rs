@@ -173,7 +173,7 @@ impl Pace {
     /// Rows are kept a multiple of what mat_mat takes together, and grow no more than fourfold at a time.
     fn observe(&mut self, rows: usize, time: Duration) {
         let fitting = rows as f64 * SUBMIT_TIME.as_secs_f64() / time.as_secs_f64().max(1e-6);
-        let next = (fitting as usize).min(4 * rows) / 4 * 4;
+        let next = (fitting as usize).min(4 * rows) / 8 * 8;
         self.rows = next.clamp(4.min(self.most), self.most);
     }
 }
