@@ -94,8 +94,10 @@ fn block_scores(lane: u32, kv_head: u32, block: u32, count: u32, seen: Seen) -> 
 fn add_values(lane: u32, kv_head: u32, start: u32, count: u32, keep: vec4<f32>) {
     for (var p = lane; p < PAIRS; p += 4u * WIDTH) {
         let pair = min(vec4<u32>(p, p + WIDTH, p + 2u * WIDTH, p + 3u * WIDTH), vec4<u32>(PAIRS - 1u));
-        var even: mat4x4<f32>;
-        var odd: mat4x4<f32>;
+        let e = 2u * pair;
+        let o = e + 1u;
+        var even = mat4x4<f32>(keep * acc[e.x], keep * acc[e.y], keep * acc[e.z], keep * acc[e.w]);
+        var odd = mat4x4<f32>(keep * acc[o.x], keep * acc[o.y], keep * acc[o.z], keep * acc[o.w]);
         var slot = start;
         for (var i = 0u; i < count; i++) {
             let w = scores[i];
@@ -118,17 +120,17 @@ fn add_values(lane: u32, kv_head: u32, start: u32, count: u32, keep: vec4<f32>) 
             }
             slot = ring(slot + 1u);
         }
-        add_pair(p, keep, even[0], odd[0]);
-        add_pair(p + WIDTH, keep, even[1], odd[1]);
-        add_pair(p + 2u * WIDTH, keep, even[2], odd[2]);
-        add_pair(p + 3u * WIDTH, keep, even[3], odd[3]);
+        keep_pair(p, even[0], odd[0]);
+        keep_pair(p + WIDTH, even[1], odd[1]);
+        keep_pair(p + 2u * WIDTH, even[2], odd[2]);
+        keep_pair(p + 3u * WIDTH, even[3], odd[3]);
     }
 }
 
-fn add_pair(pair: u32, keep: vec4<f32>, even: vec4<f32>, odd: vec4<f32>) {
+fn keep_pair(pair: u32, even: vec4<f32>, odd: vec4<f32>) {
     if (pair < PAIRS) {
-        acc[2u * pair] = keep * acc[2u * pair] + even;
-        acc[2u * pair + 1u] = keep * acc[2u * pair + 1u] + odd;
+        acc[2u * pair] = even;
+        acc[2u * pair + 1u] = odd;
     }
 }
 
