@@ -257,6 +257,11 @@ typedef struct {
     size_t device_len;
     /// Threads of the CPU device; 0 for one per core.
     size_t threads;
+    /// Kernels of a GPU, e.g. "base": what every adapter can run. NULL: the best that pays on the adapter. For comparing; an
+    /// adapter without what the level needs is GABION_ERROR_DEVICE, and the CPU ignores it.
+    const char *level;
+    /// Bytes of `level`, or GABION_NUL_TERMINATED.
+    size_t level_len;
 } gabion_runtime_options;
 
 /// Called while loading, on the thread that loads. Returns false to cancel: loading then ends with

@@ -166,13 +166,18 @@ template <class Function> struct Callback {
 /// A device to load models on.
 class Runtime {
   public:
-    /// `device`: "auto", "cpu", "gpu", or part of an adapter's name. `threads` of the CPU device; 0 for one per core.
-    explicit Runtime(const std::string &device = "auto", size_t threads = 0) {
+    /// `device`: "auto", "cpu", "gpu", or part of an adapter's name. `threads` of the CPU device; 0 for one per core. `level`:
+    /// kernels of a GPU, e.g. "base"; "" for the best that pays on the adapter.
+    explicit Runtime(const std::string &device = "auto", size_t threads = 0, const std::string &level = "") {
         gabion_runtime_options options;
         detail::check(gabion_runtime_options_init(&options, sizeof options));
         options.device = device.data();
         options.device_len = device.size();
         options.threads = threads;
+        if (!level.empty()) {
+            options.level = level.data();
+            options.level_len = level.size();
+        }
         gabion_runtime *made = nullptr;
         detail::check(gabion_runtime_new(&options, &made));
         handle_.reset(made);

@@ -244,6 +244,10 @@ static void wrong_values(const gabion_runtime *runtime, const gabion_model *mode
     STATUS(INVALID, gabion_runtime_new(&runtime_options, &new_runtime));
     runtime_options.device = "no such adapter";
     STATUS(GABION_ERROR_DEVICE, gabion_runtime_new(&runtime_options, &new_runtime));
+    runtime_options.device = "gpu";
+    runtime_options.level = "no such level";
+    STATUS(INVALID, gabion_runtime_new(&runtime_options, &new_runtime));
+    runtime_options.level = NULL;
     runtime_options.device = "cpu";
     runtime_options.threads = SIZE_MAX;
     STATUS(INVALID, gabion_runtime_new(&runtime_options, &new_runtime));

@@ -49,6 +49,7 @@ template <class Body> bool throws_mine(Body body) {
 
 void errors(const gabion::Runtime &runtime, const std::string &path) {
     CHECK(thrown([] { gabion::Runtime("no such adapter"); }) == GABION_ERROR_DEVICE);
+    CHECK(thrown([] { gabion::Runtime("gpu", 0, "no such level"); }) == GABION_ERROR_INVALID_ARGUMENT);
     CHECK(thrown([&] { gabion::Model(runtime, "missing"); }) == GABION_ERROR_IO);
     CHECK(thrown([&] { gabion::Model::from_memory(runtime, nullptr, 0); }) == GABION_ERROR_GGUF);
     gabion::ModelOptions options;

@@ -98,9 +98,9 @@ async function thrown(run, argument) {
   return web.page.evaluate(`(${wrapped})(${JSON.stringify(argument)})`);
 }
 
-const load = async ({ url, worker = true }) => {
+const load = async ({ url, worker = true, device = 'cpu', level }) => {
   const { Model } = await import('/package/index.js');
-  const model = await Model.load(url, { device: 'cpu', worker });
+  const model = await Model.load(url, { device, level, worker });
   await model.dispose();
 };
 
@@ -119,8 +119,10 @@ describe('errors are typed', () => {
   }
 
   test('wrong arguments', async () => {
-    const error = await thrown(load, { url: 7 });
-    assert.deepEqual([error.name, error.code], ['GabionError', 'invalid_argument']);
+    for (const argument of [{ url: 7 }, { url: `/models/${SMOLLM2}`, device: 'webgpu', level: 'none such' }]) {
+      const error = await thrown(load, argument);
+      assert.deepEqual([error.name, error.code], ['GabionError', 'invalid_argument']);
+    }
   });
 
   test('no such server', async () => {

@@ -39,13 +39,19 @@ pub struct gabion_runtime_options {
     pub device_len: usize,
     /// Threads of the CPU device; 0 for one per core.
     pub threads: usize,
+    /// Kernels of a GPU, e.g. "base": what every adapter can run. NULL: the best that pays on the adapter. For comparing; an
+    /// adapter without what the level needs is GABION_ERROR_DEVICE, and the CPU ignores it.
+    pub level: *const c_char,
+    /// Bytes of `level`, or GABION_NUL_TERMINATED.
+    pub level_len: usize,
 }
 
 // SAFETY: repr(C), begins with its size, only integers and raw pointers
 unsafe impl Versioned for gabion_runtime_options {
     const FIRST_SIZE: usize = offset_of!(Self, threads) + size_of::<usize>();
     fn initial() -> Self {
-        Self { struct_size: size_of::<Self>(), device: null(), device_len: usize::MAX, threads: 0 }
+        let (struct_size, none) = (size_of::<Self>(), usize::MAX);
+        Self { struct_size, device: null(), device_len: none, threads: 0, level: null(), level_len: none }
     }
 }
 
@@ -162,6 +168,10 @@ unsafe fn runtime_options(ptr: *const gabion_runtime_options) -> gabion::Result<
     if !given.device.is_null() {
         // SAFETY: passed on to the caller
         wanted.device = unsafe { text(given.device, given.device_len, "device") }?.to_owned();
+    }
+    if !given.level.is_null() {
+        // SAFETY: passed on to the caller
+        wanted.level = Some(unsafe { text(given.level, given.level_len, "level") }?.to_owned());
     }
     Ok(wanted)
 }

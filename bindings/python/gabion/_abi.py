@@ -57,6 +57,8 @@ class gabion_runtime_options(Structure):
         ("device", c_char_p),
         ("device_len", c_size_t),
         ("threads", c_size_t),
+        ("level", c_char_p),
+        ("level_len", c_size_t),
     ]
 
 

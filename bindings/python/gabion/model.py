@@ -32,10 +32,13 @@ def devices() -> list[DeviceInfo]:
     return found
 
 
-def _runtime(device: str, threads: int) -> Handle:
+def _runtime(device: str, threads: int, level: Optional[str]) -> Handle:
     options = initial(_abi.gabion_runtime_options, lib.gabion_runtime_options_init)
     name = device.encode()
     options.device, options.device_len, options.threads = name, len(name), threads
+    if level is not None:
+        kernels = level.encode()
+        options.level, options.level_len = kernels, len(kernels)
     return Handle.make(lib.gabion_runtime_free, lambda made: lib.gabion_runtime_new(byref(options), made))
 
 
@@ -77,6 +80,7 @@ class Model:
         device: str = "auto",
         *,
         threads: int = 0,
+        level: Optional[str] = None,
         exact: bool = False,
         progress: Optional[Progress] = None,
     ) -> None:
@@ -84,10 +88,12 @@ class Model:
 
         device: "auto" (a hardware GPU, else the CPU), "cpu", "gpu", or part of an adapter's name.
         threads: of the CPU device; 0 for one per core.
+        level: kernels of a GPU, e.g. "base"; None for the best that pays on the adapter.
         exact: float32 activations and cache: slower, the same on every device.
         progress: called with (loaded bytes, total bytes); returning False cancels."""
         name = os.fsencode(path)
-        self._load(device, threads, exact, progress, lambda *to: lib.gabion_model_open(to[0], name, len(name), *to[1:]))
+        open_file = lambda *to: lib.gabion_model_open(to[0], name, len(name), *to[1:])  # noqa: E731
+        self._load(_runtime(device, threads, level), exact, progress, open_file)
 
     @classmethod
     def from_bytes(
@@ -96,6 +102,7 @@ class Model:
         device: str = "auto",
         *,
         threads: int = 0,
+        level: Optional[str] = None,
         exact: bool = False,
         progress: Optional[Progress] = None,
     ) -> Model:
@@ -104,13 +111,10 @@ class Model:
         size = len(data)
         raw = (c_uint8 * size).from_buffer_copy(data) if size else None
         load = lambda *to: lib.gabion_model_from_memory(to[0], raw, size, *to[1:])  # noqa: E731
-        model._load(device, threads, exact, progress, load)
+        model._load(_runtime(device, threads, level), exact, progress, load)
         return model
 
-    def _load(
-        self, device: str, threads: int, exact: bool, progress: Optional[Progress], call: Callable[..., int]
-    ) -> None:
-        runtime = _runtime(device, threads)
+    def _load(self, runtime: Handle, exact: bool, progress: Optional[Progress], call: Callable[..., int]) -> None:
         options = initial(_abi.gabion_model_options, lib.gabion_model_options_init)
         options.exact = exact
         thrown: list[BaseException] = []

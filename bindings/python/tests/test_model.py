@@ -110,6 +110,8 @@ def test_unknown_device(model_path):
         gabion.Model(model_path, "no-such-adapter")
     with pytest.raises(gabion.InvalidArgument):
         gabion.Model(model_path, "cpu", threads=5000)
+    with pytest.raises(gabion.InvalidArgument, match="no-such-level"):
+        gabion.Model(model_path, "gpu", level="no-such-level")
 
 
 def test_closed(model_path):

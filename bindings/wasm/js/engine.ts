@@ -19,6 +19,7 @@ export interface Context {
 export interface LoadArgs {
   files: FileInput[];
   device: NonNullable<LoadOptions['device']>;
+  level: string | undefined;
   exact: boolean;
   wasm: string | ArrayBuffer | undefined;
 }
@@ -124,7 +125,7 @@ export class Engine {
 
   async load(args: LoadArgs, { signal, emit }: Context): Promise<ModelInfo> {
     await start(args.wasm);
-    this.#runtime = await wasm.Runtime.open(deviceName(args.device));
+    this.#runtime = await wasm.Runtime.open(deviceName(args.device), args.level);
     const list = files(args.files, signal);
     try {
       await Promise.all(list.map((file) => file.open()));

@@ -20,9 +20,9 @@ export class Model implements AsyncDisposable {
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
     const { device = 'auto', exact = false, worker = typeof Worker !== 'undefined', signal, onProgress } = options;
     signal?.throwIfAborted();
-    const { wasm } = options;
+    const { level, wasm } = options;
     const binary = wasm === undefined || wasm instanceof ArrayBuffer ? wasm : absolute(String(wasm));
-    const args = { files: inputs(source), device, exact, wasm: binary };
+    const args = { files: inputs(source), device, level, exact, wasm: binary };
     const port = worker ? new WorkerPort() : new LocalPort();
     try {
       return new Model(port, await port.call('load', args, { signal, onProgress }));

@@ -12,6 +12,8 @@ export interface LoadOptions {
    * error. `cpu`: this package's own CPU path.
    */
   device?: 'auto' | 'webgpu' | 'cpu';
+  /** Kernels of WebGPU, e.g. `base`: what every adapter can run. Default: the best that pays on the adapter. */
+  level?: string;
   /** Keeps activations and the KV cache in float32: slower, the same text on every device. Default false. */
   exact?: boolean;
   /** Runs everything in a Web Worker that the package starts itself. Default: true where there are workers. */

@@ -23,8 +23,8 @@ pub struct Runtime(gabion::Runtime);
 #[wasm_bindgen]
 impl Runtime {
     /// Opens `auto`, `cpu`, `gpu`, or the adapter whose name contains `device`.
-    pub async fn open(device: String) -> Result<Runtime, JsValue> {
-        let options = RuntimeOptions { device, ..RuntimeOptions::default() };
+    pub async fn open(device: String, level: Option<String>) -> Result<Runtime, JsValue> {
+        let options = RuntimeOptions { device, level, ..RuntimeOptions::default() };
         Ok(Self(gabion::Runtime::new_async(&options).await.map_err(to_js)?))
     }
 

@@ -41,13 +41,14 @@ public final class Model: @unchecked Sendable {  // the library's own contract: 
     /// - Parameters:
     ///   - device: "auto" (a hardware GPU, else the CPU), "cpu", "gpu", or part of an adapter's name.
     ///   - threads: of the CPU device; 0 for one per core.
+    ///   - level: kernels of a GPU, e.g. "base"; nil for the best that pays on the adapter.
     ///   - exact: float32 activations and cache: slower, the same on every device.
     ///   - progress: gets loaded and total bytes; returning false cancels.
     public init(
-        path: String, device: String = "auto", threads: Int = 0, exact: Bool = false,
+        path: String, device: String = "auto", threads: Int = 0, level: String? = nil, exact: Bool = false,
         progress: ((UInt64, UInt64) -> Bool)? = nil
     ) throws {
-        let runtime = try Model.runtime(device, threads)
+        let runtime = try Model.runtime(device, threads, level)
         defer { gabion_runtime_free(runtime) }
         var options = gabion_model_options()
         try check(gabion_model_options_init(&options, MemoryLayout<gabion_model_options>.size))
@@ -70,12 +71,15 @@ public final class Model: @unchecked Sendable {  // the library's own contract: 
         gabion_model_free(handle)
     }
 
-    private static func runtime(_ device: String, _ threads: Int) throws -> OpaquePointer {
+    private static func runtime(_ device: String, _ threads: Int, _ level: String?) throws -> OpaquePointer {
         var options = gabion_runtime_options()
         try check(gabion_runtime_options_init(&options, MemoryLayout<gabion_runtime_options>.size))
         let texts = Texts()
         (options.device, options.device_len) = texts.keep(device)
         options.threads = threads
+        if let level {
+            (options.level, options.level_len) = texts.keep(level)
+        }
         return try withExtendedLifetime(texts) { try make { gabion_runtime_new(&options, $0) } }
     }
 
