@@ -17,6 +17,7 @@ const TOLERANCE: f32 = 1e-3;
 
 /// Files that this version must run. Others may fail, as unsupported; those that load are compared all the same.
 const MUST_RUN: &[&str] = &[
+    "gemma",
     "gemma3",
     "gemma3-q4_0",
     "llama",
@@ -51,9 +52,13 @@ const MUST_RUN: &[&str] = &[
     "llama-tq1_0",
     "llama-tq2_0",
     "llama3-rope",
+    "phi3",
+    "phi4-partial",
     "qwen2",
     "qwen2-q4_k_m",
     "qwen2-yarn",
+    "qwen3",
+    "smollm3",
 ];
 
 /// Every tiny model, with its name.

@@ -2,7 +2,8 @@
 //! switches.
 
 use super::keys::{Keys, MAX_WIDTH};
-use super::spec::{Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, Rope};
+use super::rope;
+use super::spec::{Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, Rope, RopeStyle};
 use crate::error::{Error, Result};
 
 /// Switches of one family.
@@ -79,6 +80,19 @@ fn head_dim(keys: &Keys<'_>, n_embd: usize, heads: &[usize]) -> Result<usize> {
 }
 
 impl Decoder {
+    /// The plain decoder: SwiGLU, one rotary embedding, no extra norms; a window, where the file has one, on every layer.
+    pub(super) fn plain(keys: &Keys<'_>, sizes: &Sizes, style: RopeStyle) -> Result<Self> {
+        Ok(Self {
+            activation: Activation::Silu,
+            qk_norm: false,
+            post_norms: false,
+            embedding_scale: 1.0,
+            attention_scale: keys.f32("attention.scale")?.filter(|&scale| scale > 0.0),
+            ropes: vec![rope::from_keys(keys, style, sizes.n_rot, sizes.n_ctx_train)?],
+            layers: vec![(keys.window()?, 0); sizes.n_layer],
+        })
+    }
+
     /// Finds every tensor and checks its shape.
     pub(super) fn build(self, keys: &Keys<'_>, sizes: &Sizes) -> Result<ModelSpec> {
         refuse_unread(keys)?;
@@ -116,8 +130,7 @@ impl Decoder {
             ffn_norm: norm("ffn_norm.weight")?,
             ffn_post_norm: post("post_ffw_norm.weight")?,
             ffn: FfnSpec {
-                gate: keys.linear(&name("ffn_gate"), s.n_embd, n_ff)?,
-                up: keys.linear(&name("ffn_up"), s.n_embd, n_ff)?,
+                gate_up: gate_up(keys, &name, s.n_embd, n_ff)?,
                 down: keys.linear(&name("ffn_down"), n_ff, s.n_embd)?,
                 activation: self.activation,
             },
@@ -130,6 +143,9 @@ impl Decoder {
         let head_norm =
             |part: &str| if self.qk_norm { keys.tensor(&name(part), &[head_dim]).map(Some) } else { Ok(None) };
         let (window, rope) = self.layers[i];
+        let kv_width = kv_heads * head_dim;
+        let qkv = [("attn_q", heads * head_dim), ("attn_k", kv_width), ("attn_v", kv_width)];
+        let qkv = qkv.map(|(part, outputs)| (name(part), outputs));
         Ok(AttentionSpec {
             heads,
             kv_heads,
@@ -139,12 +155,20 @@ impl Decoder {
             rope,
             q_norm: head_norm("attn_q_norm.weight")?,
             k_norm: head_norm("attn_k_norm.weight")?,
-            q: keys.linear(&name("attn_q"), s.n_embd, heads * head_dim)?,
-            k: keys.linear(&name("attn_k"), s.n_embd, kv_heads * head_dim)?,
-            v: keys.linear(&name("attn_v"), s.n_embd, kv_heads * head_dim)?,
+            qkv: keys.linears(&name("attn_qkv"), &qkv, s.n_embd)?,
             o: keys.linear(&name("attn_output"), heads * head_dim, s.n_embd)?,
         })
     }
+}
+
+/// Gate and up: two matrices, or both in `ffn_up`.
+fn gate_up(keys: &Keys<'_>, name: &dyn Fn(&str) -> String, n_embd: usize, n_ff: usize) -> Result<Vec<LinearSpec>> {
+    let (gate, up) = (name("ffn_gate"), name("ffn_up"));
+    let rows = keys.header.tensor(&format!("{up}.weight")).map(|tensor| tensor.dims[1]);
+    if rows == Some(2 * n_ff as u64) {
+        return Ok(vec![keys.linear(&up, n_embd, 2 * n_ff)?]);
+    }
+    Ok(vec![keys.linear(&gate, n_embd, n_ff)?, keys.linear(&up, n_embd, n_ff)?])
 }
 
 fn softcap(keys: &Keys<'_>) -> Result<Option<f32>> {
@@ -160,10 +184,8 @@ fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
             return Err(Error::Unsupported(format!("{what} ({})", keys.key(key))));
         }
     }
-    for name in ["rope_factors_long.weight", "blk.0.attn_qkv.weight"] {
-        if keys.header.tensor(name).is_some() {
-            return Err(Error::Unsupported(format!("tensor '{name}'")));
-        }
+    match keys.header.tensor("rope_factors_long.weight") {
+        Some(tensor) => Err(Error::Unsupported(format!("tensor '{}'", tensor.name))),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -16,21 +16,18 @@ pub(super) fn spec(keys: &Keys<'_>) -> Result<ModelSpec> {
     let sizes = Sizes::read(keys)?;
     let local_base = keys.positive_or("rope.freq_base_swa", 10000.0)?;
     let period = keys.width_or("attention.sliding_window_pattern", PERIOD)?;
-    let window = keys.width_or("attention.sliding_window", usize::MAX)?;
-    let window = Some(window).filter(|&w| w < usize::MAX);
+    let window = keys.window()?;
     let layer = |i: usize| if window.is_some() && i % period < period - 1 { (window, 1) } else { (None, 0) };
     let per_head = |n: usize| (sizes.heads[0] as f32 / n as f32).sqrt();
-    let decoder = Decoder {
+    let mut decoder = Decoder {
         activation: Activation::GeluTanh,
         qk_norm: true,
         post_norms: true,
         embedding_scale: (sizes.n_embd as f32).sqrt(),
         attention_scale: (sizes.n_layer == LAYERS_27B).then(|| per_head(sizes.n_embd)),
-        ropes: vec![
-            rope::from_keys(keys, RopeStyle::Neox, sizes.n_rot, sizes.n_ctx_train)?,
-            rope::plain(RopeStyle::Neox, sizes.n_rot, local_base, 1.0),
-        ],
         layers: (0..sizes.n_layer).map(layer).collect(),
+        ..Decoder::plain(keys, &sizes, RopeStyle::Neox)?
     };
+    decoder.ropes.push(rope::plain(RopeStyle::Neox, sizes.n_rot, local_base, 1.0));
     decoder.build(keys, &sizes)
 }

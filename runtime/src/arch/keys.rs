@@ -66,6 +66,12 @@ impl<'a> Keys<'a> {
         self.u32(name)?.map_or(Ok(default), |v| self.in_range(name, v, MAX_WIDTH))
     }
 
+    /// How many positions a windowed layer sees, if there is a limit.
+    pub(super) fn window(&self) -> Result<Option<usize>> {
+        let window = self.u32("attention.sliding_window")?.filter(|&window| window > 0);
+        window.map(|window| self.in_range("attention.sliding_window", window, MAX_WIDTH)).transpose()
+    }
+
     pub(super) fn layers(&self) -> Result<usize> {
         self.count("block_count", MAX_LAYERS)
     }
@@ -118,6 +124,16 @@ impl<'a> Keys<'a> {
     /// A tensor that may be missing.
     pub(super) fn optional(&self, name: &str, shape: &[usize]) -> Result<Option<String>> {
         self.header.tensor(name).map(|_| self.tensor(name, shape)).transpose()
+    }
+
+    /// Linears over one input, side by side: from one tensor `fused` with the rows of all, where there is one, else each from
+    /// its own.
+    pub(super) fn linears(&self, fused: &str, parts: &[(String, usize)], inputs: usize) -> Result<Vec<LinearSpec>> {
+        let outputs = parts.iter().map(|part| part.1).sum();
+        match self.header.tensor(&format!("{fused}.weight")) {
+            Some(_) => Ok(vec![self.linear(fused, inputs, outputs)?]),
+            None => parts.iter().map(|(base, outputs)| self.linear(base, inputs, *outputs)).collect(),
+        }
     }
 
     /// `<base>.weight` [inputs, outputs] with an optional `<base>.bias` [outputs].

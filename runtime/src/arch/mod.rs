@@ -10,15 +10,27 @@ pub use spec::{Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelS
 use crate::error::{Error, Result};
 use crate::gguf::Header;
 
+mod gemma;
 mod gemma3;
 mod llama;
+mod phi3;
 mod qwen2;
+mod qwen3;
+mod smollm3;
 
 /// A family: its name in `general.architecture` and the function that reads it.
 type Family = (&'static str, fn(&keys::Keys<'_>) -> Result<ModelSpec>);
 
 /// Every family this version can run.
-const FAMILIES: &[Family] = &[("llama", llama::spec), ("qwen2", qwen2::spec), ("gemma3", gemma3::spec)];
+const FAMILIES: &[Family] = &[
+    ("llama", llama::spec),
+    ("qwen2", qwen2::spec),
+    ("qwen3", qwen3::spec),
+    ("gemma", gemma::spec),
+    ("gemma3", gemma3::spec),
+    ("phi3", phi3::spec),
+    ("smollm3", smollm3::spec),
+];
 
 /// The specification of the model that `header` describes.
 pub fn spec(header: &Header) -> Result<ModelSpec> {

@@ -14,6 +14,11 @@ pub(super) fn plain(style: RopeStyle, n_rot: usize, base: f32, scale: f32) -> Ro
     Rope { style, inv_freq: (0..n_rot / 2).map(freq).collect(), magnitude: 1.0, factors: None }
 }
 
+/// Turns nothing.
+pub(super) fn none() -> Rope {
+    Rope { style: RopeStyle::Norm, inv_freq: Vec::new(), magnitude: 1.0, factors: None }
+}
+
 /// The rotary embedding of the keys `rope.*` and the tensor `rope_freqs.weight`.
 pub(super) fn from_keys(keys: &Keys<'_>, style: RopeStyle, n_rot: usize, n_ctx_train: usize) -> Result<Rope> {
     let base = keys.positive_or("rope.freq_base", 10000.0)?;

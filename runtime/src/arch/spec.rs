@@ -64,12 +64,8 @@ pub struct AttentionSpec {
     pub q_norm: Option<String>,
     /// The same for keys.
     pub k_norm: Option<String>,
-    /// Query projection.
-    pub q: LinearSpec,
-    /// Key projection.
-    pub k: LinearSpec,
-    /// Value projection.
-    pub v: LinearSpec,
+    /// Query, key and value projections in this order: three matrices, or one with the rows of all.
+    pub qkv: Vec<LinearSpec>,
     /// Output projection.
     pub o: LinearSpec,
 }
@@ -77,10 +73,8 @@ pub struct AttentionSpec {
 /// A gated feed-forward layer: down(act(gate x) * up x).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FfnSpec {
-    /// Gate projection.
-    pub gate: LinearSpec,
-    /// Up projection.
-    pub up: LinearSpec,
+    /// Gate and up projections in this order: two matrices, or one with the rows of both.
+    pub gate_up: Vec<LinearSpec>,
     /// Down projection.
     pub down: LinearSpec,
     /// Activation of the gate.

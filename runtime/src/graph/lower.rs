@@ -80,9 +80,8 @@ fn names(spec: &ModelSpec) -> Vec<(&str, bool)> {
         let norms = [Some(&layer.attn_norm), layer.attn_post_norm.as_ref(), Some(&layer.ffn_norm)];
         let norms = norms.into_iter().chain([layer.ffn_post_norm.as_ref(), a.q_norm.as_ref(), a.k_norm.as_ref()]);
         out.extend(norms.flatten().map(|name| (name.as_str(), false)));
-        for l in [&a.q, &a.k, &a.v, &a.o, &layer.ffn.gate, &layer.ffn.up, &layer.ffn.down] {
-            linear(&mut out, l);
-        }
+        let matrices = a.qkv.iter().chain([&a.o]).chain(&layer.ffn.gate_up).chain([&layer.ffn.down]);
+        matrices.for_each(|l| linear(&mut out, l));
     }
     out
 }
@@ -138,7 +137,7 @@ impl Lowering<'_> {
         Ok(out)
     }
 
-    fn matmul(&mut self, specs: &[&LinearSpec], x: BufId) -> Result<BufId> {
+    fn matmul(&mut self, specs: &[LinearSpec], x: BufId) -> Result<BufId> {
         let out = self.buffer(specs.iter().map(|spec| spec.outputs).sum());
         let linears = specs.iter().map(|spec| self.weights.linear(spec)).collect::<Result<_>>()?;
         self.ops.push(Op::MatMul { linears, x, add: None, out });
@@ -152,7 +151,7 @@ impl Lowering<'_> {
             self.ops.push(Op::MatMul { linears, x, add: Some(hidden), out: hidden });
             return Ok(());
         };
-        let branch = self.matmul(&[linear], x)?;
+        let branch = self.matmul(std::slice::from_ref(linear), x)?;
         let weight = self.weights.id(post)?;
         self.ops.push(Op::RmsNorm { x: branch, weight, add: Some(hidden), out: hidden });
         Ok(())
@@ -173,7 +172,7 @@ impl Lowering<'_> {
     fn attention(&mut self, i: usize, layer: &LayerSpec, hidden: BufId) -> Result<()> {
         let a = &layer.attention;
         let x = self.norm(hidden, &layer.attn_norm)?;
-        let qkv = self.matmul(&[&a.q, &a.k, &a.v], x)?;
+        let qkv = self.matmul(&a.qkv, x)?;
         self.ops.push(Op::RopeStore { qkv, layer: i });
         let out = self.buffer(a.heads * a.head_dim);
         self.ops.push(Op::Attention { qkv, layer: i, out });
@@ -183,7 +182,7 @@ impl Lowering<'_> {
     fn feed_forward(&mut self, layer: &LayerSpec, hidden: BufId) -> Result<()> {
         let ffn = &layer.ffn;
         let x = self.norm(hidden, &layer.ffn_norm)?;
-        let gate_up = self.matmul(&[&ffn.gate, &ffn.up], x)?;
+        let gate_up = self.matmul(&ffn.gate_up, x)?;
         let out = self.buffer(ffn.down.inputs);
         self.ops.push(Op::Glu { x: gate_up, activation: ffn.activation, out });
         self.residual(&ffn.down, layer.ffn_post_norm.as_ref(), out, hidden)
@@ -191,7 +190,7 @@ impl Lowering<'_> {
 
     fn head(&mut self, hidden: BufId) -> Result<BufId> {
         let x = self.norm(hidden, &self.spec.output_norm)?;
-        let logits = self.matmul(&[&self.spec.output], x)?;
+        let logits = self.matmul(std::slice::from_ref(&self.spec.output), x)?;
         if let Some(cap) = self.spec.final_softcap {
             self.ops.push(Op::Softcap { x: logits, cap });
         }

@@ -71,6 +71,19 @@ const SHAPES: &[Shape] = &[
         n_ctx: 32768,
         rope_base: 1e6,
     },
+    Shape {
+        name: "qwen3-0.6b",
+        arch: "qwen3",
+        n_embd: 1024,
+        layers: 28,
+        heads: 16,
+        n_ff: 3072,
+        n_vocab: 151936,
+        tied: true,
+        n_ctx: 40960,
+        rope_base: 1e6,
+        ..LLAMA
+    },
     Shape { name: "llama-1b", n_embd: 2048, layers: 16, head_dim: 64, n_ff: 8192, tied: true, ..LLAMA },
     Shape { name: "llama-3b", n_embd: 3072, layers: 28, heads: 24, n_ff: 8192, tied: true, ..LLAMA },
     LLAMA,
@@ -215,9 +228,11 @@ fn shapes(s: &Shape) -> Vec<(String, Vec<u64>)> {
         add("ffn_gate", &[s.n_embd, s.n_ff]);
         add("ffn_up", &[s.n_embd, s.n_ff]);
         add("ffn_down", &[s.n_ff, s.n_embd]);
-        if s.arch == "gemma3" {
+        if s.arch != "llama" {
             add("attn_q_norm", &[s.head_dim]);
             add("attn_k_norm", &[s.head_dim]);
+        }
+        if s.arch == "gemma3" {
             add("post_attention_norm", &[s.n_embd]);
             add("post_ffw_norm", &[s.n_embd]);
         }
@@ -265,6 +280,7 @@ mod tests {
         assert_eq!(elements("llama-3b"), 3_212_749_824);
         assert_eq!(elements("llama-8b"), 8_030_261_248);
         assert_eq!(elements("gemma3-1b"), 999_885_952);
+        assert_eq!(elements("qwen3-0.6b"), 596_049_920);
     }
 
     #[test]
