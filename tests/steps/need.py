@@ -19,6 +19,9 @@ PACKAGES = {
     "valgrind": "valgrind", "node": "nodejs", "npm": "npm", "chromium": "chromium", "git": "git",
 }
 
+# where Chromium's packages keep SwiftShader
+SWIFTSHADER = ["/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib/chromium-browser/vk_swiftshader_icd.json"]
+
 
 def commands(*names: str) -> None:
     """Programs on the path."""
@@ -31,6 +34,16 @@ def vulkan() -> None:
     """Vulkan's loader and lavapipe, the GPU that every machine has."""
     driver = any(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
     install(([] if ctypes.util.find_library("vulkan") else ["libvulkan1"]) + ([] if driver else ["mesa-vulkan-drivers"]))
+
+
+def swiftshader() -> str:
+    """SwiftShader's Vulkan driver, which Chromium brings."""
+    vulkan()
+    commands("chromium")
+    found = [str(path) for path in map(Path, SWIFTSHADER) if path.exists()]
+    if not found:
+        raise Failed(f"SwiftShader is not beside Chromium: none of {', '.join(SWIFTSHADER)}")
+    return found[0]
 
 
 def install(packages: list) -> None:

@@ -36,6 +36,13 @@ def rust() -> None:
     sh("cargo", "test", "--no-fail-fast", GABION_REQUIRE_GPU="1")
 
 
+@step("swiftshader", "the kernels on Chromium's SwiftShader, natively: no f16, subgroups of 4")
+def swiftshader() -> None:
+    need.rust()
+    driver = need.swiftshader()
+    sh("cargo", "test", "--test", "gpu", "levels", GABION_REQUIRE_GPU="1", GABION_ADAPTER="SwiftShader", VK_ICD_FILENAMES=driver)
+
+
 @step("oracle", "gguf-rs reads the same from the same files")
 def oracle() -> None:
     need.rust()

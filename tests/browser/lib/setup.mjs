@@ -38,13 +38,15 @@ export function golden(name) {
   return path && JSON.parse(readFileSync(path, 'utf8'));
 }
 
-/** A server, and a Chromium with a page on it. `flags: []` is a browser without WebGPU. */
-export async function open({ flags = FLAGS } = {}) {
+/** A server, of `folders` too, and a Chromium with a page on it. `flags: []` is a browser without WebGPU. */
+export async function open({ flags = FLAGS, folders = {} } = {}) {
   const server = await serve({
+    ...folders,
     '/package/': join(ROOT, 'bindings/wasm/dist'),
     '/examples/': join(ROOT, 'examples'),
     '/bindings/wasm/dist/': join(ROOT, 'bindings/wasm/dist'),
     '/checks/': join(ROOT, 'tests/browser/checks/dist'),
+    '/lib/': join(ROOT, 'tests/browser/lib'),
     '/models/': MODELS,
     '/shared/': SHARED,
     '/': join(ROOT, 'tests/browser/pages'),
