@@ -2,6 +2,7 @@
 // unit with three upper bits of an index and the sign of its shift in each nibble; then 16 bits for two units with four s
 // and a quarter of d.
 #import shared/grid_iq1
+#import shared/two_scales
 struct Unit { index: u32, high: u32, d: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -19,8 +20,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 fn eight(u: Unit, i: u32) -> Eight {
     let nibble = u.high >> (4u * i);
     return eight_shifted(((u.index >> (8u * i)) & 255u) | ((nibble & 7u) << 8u), nibble & 8u);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d[half], 0.0);
 }

@@ -1,6 +1,7 @@
 // IQ1_S: d (2 s + 1) (level + shift). A word of indices a unit; eight units share five scale words: d, then 16 bits a unit:
 // four times three upper bits of an index, s, the sign of the shift.
 #import shared/grid_iq1
+#import shared/one_scale
 struct Unit { index: u32, high: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -13,8 +14,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 fn eight(u: Unit, i: u32) -> Eight {
     let index = ((u.index >> (8u * i)) & 255u) | (((u.high >> (3u * i)) & 7u) << 8u);
     return eight_shifted(index, u.high & 0x8000u);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

@@ -2,6 +2,7 @@
 // words: d, the nibbles s, then two upper bits of each index.
 const VECTORS: u32 = 1024u;
 #import shared/grid_iq2
+#import shared/two_scales
 struct Unit { index: u32, high: u32, signs: u32, d: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -16,8 +17,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 fn eight(u: Unit, i: u32) -> Eight {
     let index = ((u.index >> (8u * i)) & 255u) | (((u.high >> (2u * i)) & 3u) << 8u);
     return eight_signed(index, u.signs >> (8u * i));
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d[half], 0.0);
 }

@@ -2,6 +2,7 @@
 // share three scale words: d, then the nibbles s.
 const VECTORS: u32 = 512u;
 #import shared/grid_iq2
+#import shared/two_scales
 struct Unit { index: vec2<u32>, signs: u32, d: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -14,8 +15,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return eight_signed((u.index[i >> 1u] >> (16u * (i & 1u))) & 511u, u.signs >> (8u * i));
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d[half], 0.0);
 }

@@ -1,6 +1,7 @@
 // IQ2_XXS: d (s + 1/2) / 4 level. Two words a unit: four indices; four times 7 bits of signs and 4 of s. Eight units share d.
 const VECTORS: u32 = 256u;
 #import shared/grid_iq2
+#import shared/one_scale
 struct Unit { index: u32, signs: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -11,8 +12,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return eight_signed((u.index >> (8u * i)) & 255u, u.signs >> (8u * i));
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

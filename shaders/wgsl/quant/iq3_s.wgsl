@@ -2,8 +2,7 @@
 // the nibbles s, a ninth bit of each index, signs.
 const VECTORS: u32 = 512u;
 #import shared/grid
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/one_scale
 struct Unit { index: vec2<u32>, high: u32, signs: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -27,8 +26,4 @@ fn eight(u: Unit, i: u32) -> Eight {
     let lo = levels((both & 255u) | ((high & 1u) << 8u));
     let hi = levels(((both >> 8u) & 255u) | ((high & 2u) << 7u));
     return Eight(with_signs(lo, signs), with_signs(hi, signs >> 4u));
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

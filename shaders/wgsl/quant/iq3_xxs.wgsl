@@ -2,8 +2,7 @@
 // nine scale words: d, then four times 7 bits of signs and 4 of s for each.
 const VECTORS: u32 = 256u;
 #import shared/grid
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/one_scale
 struct Unit { index: vec2<u32>, signs: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -22,8 +21,4 @@ fn eight(u: Unit, i: u32) -> Eight {
     let both = u.index[i >> 1u] >> (16u * (i & 1u));
     let signs = u.signs >> (8u * i);
     return Eight(with_signs(levels(both & 255u), signs), with_signs(levels((both >> 8u) & 255u), signs >> 4u));
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

@@ -1,8 +1,7 @@
 // MXFP4: a power of two times a number of 4 bits. One word quadruple a unit; the exponents of four units share a scale word.
 #import shared/fp4_levels
 #import shared/scales
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/one_scale
 struct Unit { q: vec4<u32>, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -14,8 +13,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return eight_levels(u.q[i]);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

@@ -2,8 +2,7 @@
 // a scale word.
 #import shared/fp4_levels
 #import shared/scales
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/two_scales
 struct Unit { q: vec4<u32>, d: vec2<f32> }
 
 // Half of the number, as the levels are doubled. The code for NaN stands for 0.
@@ -22,8 +21,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return eight_levels(u.q[i]);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d[half], 0.0);
 }

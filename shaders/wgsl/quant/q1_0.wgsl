@@ -2,8 +2,7 @@
 #import shared/parts
 #import shared/scales
 #import shared/bytes
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/one_scale
 struct Unit { q: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -17,8 +16,4 @@ fn signs(q: u32, k: u32) -> vec4<f32> {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return Eight(signs(u.q, 2u * i), signs(u.q, 2u * i + 1u));
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

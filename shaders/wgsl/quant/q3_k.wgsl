@@ -2,8 +2,7 @@
 // (low nibbles in two, high pairs in the third), then the third bits of each unit.
 #import shared/pairs
 #import shared/scales
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/two_scales
 struct Unit { q: vec2<u32>, high: u32, d: vec2<f32> }
 
 // Scales 2 j and 2 j + 1 of a block.
@@ -29,8 +28,4 @@ fn eight(u: Unit, i: u32) -> Eight {
     let lo = q.x | (((u.high >> (2u * i)) & 0x01010101u) << 2u);
     let hi = q.y | (((u.high >> (2u * i + 1u)) & 0x01010101u) << 2u);
     return Eight(bytes_of(lo) - 4.0 * POWERS, bytes_of(hi) - 4.0 * POWERS);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d[half], 0.0);
 }

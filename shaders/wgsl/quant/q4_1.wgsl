@@ -2,8 +2,7 @@
 #import shared/planes
 #import shared/scales
 #import shared/bytes
-const HAS_OFFSET: bool = true;
-const RAGGED: bool = false;
+#import shared/scale_and_offset
 struct Unit { q: vec4<u32>, dm: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -12,8 +11,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return eight_nibbles(u.q[i]);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return u.dm;
 }

@@ -3,8 +3,7 @@
 #import shared/scales
 #import shared/bytes
 #import shared/k_scales
-const HAS_OFFSET: bool = true;
-const RAGGED: bool = false;
+#import shared/scale_and_offset
 struct Unit { q: vec4<u32>, dm: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -18,8 +17,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return eight_nibbles(u.q[i]);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return u.dm;
 }

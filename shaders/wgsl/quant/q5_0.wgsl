@@ -2,8 +2,7 @@
 #import shared/planes
 #import shared/scales
 #import shared/fifth_bit
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/one_scale
 struct Unit { q: vec4<u32>, high: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -15,8 +14,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 fn eight(u: Unit, i: u32) -> Eight {
     let q = eight_of_five_bits(u.q[i], u.high, i);
     return Eight(q.lo - 16.0 * POWERS, q.hi - 16.0 * POWERS);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

@@ -4,8 +4,7 @@
 #import shared/scales
 #import shared/fifth_bit
 #import shared/k_scales
-const HAS_OFFSET: bool = true;
-const RAGGED: bool = false;
+#import shared/scale_and_offset
 struct Unit { q: vec4<u32>, high: u32, dm: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -20,8 +19,4 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
 
 fn eight(u: Unit, i: u32) -> Eight {
     return eight_of_five_bits(u.q[i], u.high, i);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return u.dm;
 }

@@ -3,8 +3,7 @@
 #import shared/planes
 #import shared/scales
 #import shared/bytes
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/two_scales
 struct Unit { q: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -29,8 +28,4 @@ fn eight(u: Unit, i: u32) -> Eight {
     let lo = (u.q[i] & 0x0F0F0F0Fu) | bit_pairs(high, k);
     let hi = ((u.q[i] >> 4u) & 0x0F0F0F0Fu) | bit_pairs(high, k + 1u);
     return Eight(bytes_of(lo) - 32.0 * POWERS, bytes_of(hi) - 32.0 * POWERS);
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d[half], 0.0);
 }

@@ -3,8 +3,7 @@
 #import shared/planes
 #import shared/scales
 #import shared/bytes
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
+#import shared/one_scale
 struct Unit { first: vec4<u32>, second: vec4<u32>, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -23,8 +22,4 @@ fn eight(u: Unit, i: u32) -> Eight {
         return Eight(signed_bytes(u.first[2u * i]), signed_bytes(u.first[2u * i + 1u]));
     }
     return Eight(signed_bytes(u.second[2u * i - 4u]), signed_bytes(u.second[2u * i - 3u]));
-}
-
-fn affine(u: Unit, half: u32) -> vec2<f32> {
-    return vec2<f32>(u.d, 0.0);
 }

@@ -1,8 +1,6 @@
 // Levels -1, 0 and 1, shifted by an eighth up or down.
 const VECTORS: u32 = 2048u;
 #import shared/grid
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
 
 fn eight_shifted(index: u32, down: u32) -> Eight {
     let v = vector_at(index);

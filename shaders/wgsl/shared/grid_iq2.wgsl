@@ -1,7 +1,5 @@
 // Levels 8, 25 and 43 in vectors of eight, with signs. Needs VECTORS.
 #import shared/grid
-const HAS_OFFSET: bool = false;
-const RAGGED: bool = false;
 
 fn levels(v: u32) -> u32 {
     let c = spread_pairs(v);

@@ -1,6 +1,6 @@
 //! Activations in 8 bits: blocks of 32 with a scale for each half, and their sums, which pay for the `min` and the bias of
 //! weights. One scale for all 32 would let a single large activation, of which language models have many, cost its whole
-//! block the precision: twice the loss of perplexity (0.35 % against 0.15 % on SmolLM2).
+//! block the precision: SmolLM2 lost 0.3 % of perplexity with it, and loses 0.02 to 0.08 % so.
 
 use super::{Simd, enter};
 use crate::device::cpu::memory::{Parts, zeroed};
