@@ -31,7 +31,7 @@ fn main() {
 fn generate(folder: &Path) -> Result<String, Vec<String>> {
     let table = fs::read_to_string(folder.join("permutations")).map_err(|e| vec![format!("permutations: {e}")])?;
     let mut permutations = permutations::parse(&table).map_err(|e| vec![e])?;
-    permutations.retain(|permutation| possible(&permutation.defines));
+    permutations.retain(possible);
     permutations.sort_by(|a, b| a.name.cmp(&b.name));
     let mut rust = String::from("/// Every permutation, sorted by name.\npub static SHADERS: &[Shader] = &[\n");
     let mut errors = Vec::new();
@@ -47,9 +47,11 @@ fn generate(folder: &Path) -> Result<String, Vec<String>> {
     if errors.is_empty() { Ok(rust) } else { Err(errors) }
 }
 
-/// Browsers are not given subgroups by wgpu, so their build does without.
-fn possible(defines: &permutations::Defines) -> bool {
-    !defines.contains_key("LEVEL_SUBGROUP") || env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("wasm32")
+/// Browsers always take the base level, so their build does without the rest, which is most of all text.
+fn possible(permutation: &permutations::Permutation) -> bool {
+    let base = permutation.defines.get("LEVEL").is_none_or(|level| level == "base");
+    let plain = base && !permutation.defines.contains_key("FORMAT") && permutation.file != "mat_mat_matrix";
+    plain || env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("wasm32")
 }
 
 fn entry(rust: &mut String, name: &str, reflection: &reflect::Reflection, source: &str) {

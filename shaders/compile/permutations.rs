@@ -1,7 +1,8 @@
 //! The permutation table: which shader files exist, and along which axes each varies.
 //!
 //! `axis NAME value...` declares an axis; `file AXIS...` declares a shader with one permutation for each combination of
-//! values. The permutation `file.value` has `AXIS` set to `value` (for `#import folder/{AXIS}`) and the flag `AXIS_VALUE`.
+//! values, without those for which `never FLAG...` holds. The permutation `file.value` has `AXIS` set to `value` (for
+//! `#import folder/{AXIS}`) and the flag `AXIS_VALUE`.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub(crate) struct Permutation {
 pub(crate) fn parse(table: &str) -> Result<Vec<Permutation>, String> {
     let mut axes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut permutations = Vec::new();
+    let mut never: Vec<Vec<&str>> = Vec::new();
     for line in table.lines().map(|line| line.split('#').next().unwrap_or("")) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
@@ -25,9 +27,12 @@ pub(crate) fn parse(table: &str) -> Result<Vec<Permutation>, String> {
             ["axis", name, values @ ..] => {
                 axes.insert(name, values.to_vec());
             }
+            ["never", flags @ ..] => never.push(flags.to_vec()),
             [file, names @ ..] => permutations.extend(combinations(file, names, &axes)?),
         }
     }
+    let excluded = |p: &Permutation| never.iter().any(|flags| flags.iter().all(|&flag| p.defines.contains_key(flag)));
+    permutations.retain(|permutation| !excluded(permutation));
     Ok(permutations)
 }
 

@@ -1,4 +1,5 @@
-//! The preprocessor: `#import path`, `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`, each at the start of a line.
+//! The preprocessor: `#import path`, `#ifdef NAME...` (any of them), `#ifndef NAME...`, `#else`, `#endif`, each at the start of
+//! a line.
 //!
 //! `#import shared/x` pastes `wgsl/shared/x.wgsl` once per shader, however often it is asked for; `{AXIS}` in the path is
 //! replaced by the permutation's value. Comments and indentation are dropped from the result, which ships in binaries.
@@ -66,7 +67,8 @@ impl Expander<'_> {
             "import" if keeps => self.file(&self.path(argument)?)?,
             "import" => {}
             "ifdef" | "ifndef" => {
-                let holds = self.defines.contains_key(argument) == (word == "ifdef");
+                let any = argument.split_whitespace().any(|name| self.defines.contains_key(name));
+                let holds = any == (word == "ifdef");
                 open.push(Branch { outer: keeps, holds, inverted: false });
             }
             "else" => match open.last_mut() {

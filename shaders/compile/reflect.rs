@@ -4,8 +4,11 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, BinaryOperator, Expression, GlobalVariable, Literal, Module, StorageAccess, TypeInner};
 
 /// Core WGSL that naga guards because OpenGL ES lacks it: `unpack2x16float` and `pack2x16float`.
-/// Subgroups are what `LEVEL_SUBGROUP` permutations need.
-const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP);
+/// The rest is what kernels of other levels than `base` need.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32
+    .union(Capabilities::SUBGROUP)
+    .union(Capabilities::SHADER_FLOAT16)
+    .union(Capabilities::COOPERATIVE_MATRIX);
 
 /// The limits that WebGPU guarantees on every adapter.
 const MAX_STORAGE_BUFFERS: usize = 8;

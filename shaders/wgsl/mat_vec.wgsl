@@ -3,29 +3,21 @@
 //
 // NORM: x is RMS-normed first. The norm's factor is common to all sums and comes last, so that the squares are summed beside
 // the products. GLU (1: SiLU, 2: GELU): the two tiles are gate and up of a gated unit, which is stored instead of either.
+#ifdef LEVEL_F16
+enable f16;
+#endif
 #import shared/linear
+#ifdef LEVEL_INT8 LEVEL_F16
+#import shared/staged_inputs
+#else
 #import shared/inputs
+#endif
 #import shared/activation
 override SPLIT: u32 = 16u;
 override TILES: u32 = 1u;
 override GLU: u32 = 0u;
 var<workgroup> partial: array<vec4<f32>, 256>;
 var<workgroup> partial_squares: array<f32, 32>;
-fn dot_unit(u: Unit, x: Inputs) -> f32 {
-    let a = eight(u, 0u);
-    let b = eight(u, 1u);
-    let c = eight(u, 2u);
-    let d = eight(u, 3u);
-    let first = dot(a.lo, x.v[0]) + dot(a.hi, x.v[1]) + dot(b.lo, x.v[2]) + dot(b.hi, x.v[3]);
-    let second = dot(c.lo, x.v[4]) + dot(c.hi, x.v[5]) + dot(d.lo, x.v[6]) + dot(d.hi, x.v[7]);
-    let f = affine(u, 0u);
-    let s = affine(u, 1u);
-    if (HAS_OFFSET) {
-        return f.x * first + s.x * second + f.y * x.sums.x + s.y * x.sums.y;
-    }
-    return f.x * first + s.x * second;
-}
-
 fn dot_rows(tile: u32, unit: u32, lane: u32, x: Inputs) -> vec4<f32> {
     return vec4<f32>(
         dot_unit(load_unit(tile, unit, lane), x),
@@ -109,11 +101,15 @@ fn main(
     let full = shape.k / 32u;
     var acc0 = vec4<f32>(0.0);
     var acc1 = vec4<f32>(0.0);
-    for (var unit = slice; unit < full; unit += SPLIT) {
-        let x = whole(unit);
-        acc0 += dot_rows(tile0, unit, lane, x);
-        if (two) {
-            acc1 += dot_rows(tile1, unit, lane, x);
+    for (var first = 0u; first < full; first += CHUNK) {
+        let end = first + min(full - first, CHUNK);
+        prepare(local, first, end);
+        for (var unit = first + slice; unit < end; unit += SPLIT) {
+            let x = whole(unit);
+            acc0 += dot_rows(tile0, unit, lane, x);
+            if (two) {
+                acc1 += dot_rows(tile1, unit, lane, x);
+            }
         }
     }
     if (RAGGED && shape.k % 32u != 0u && slice == 0u) {

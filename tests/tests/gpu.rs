@@ -10,7 +10,6 @@ use gabion::{Error, ModelOptions, Result, Runtime, SessionOptions};
 use gabion_tests::devices::gpu;
 use gabion_tests::{ops, toy};
 
-/// `Fast` takes the same kernels as `Exact`.
 #[test]
 fn op_cases() {
     let Some(gpu) = at_level(Level::Base, GpuOptions::default()) else { return };
@@ -18,13 +17,62 @@ fn op_cases() {
     ops::run_all(&device, Precision::Exact);
 }
 
-/// The products, which alone differ, at every other level that the adapter offers.
-#[test]
-fn op_cases_at_other_levels() {
-    for &level in Level::ALL.iter().filter(|&&level| level != Level::Base) {
-        let Some(gpu) = at_level(level, GpuOptions::default()) else { continue };
+/// The products, which alone differ, at another level; some of them also in hardware's shapes.
+fn op_cases_at(level: Level) {
+    for hardware_shapes in [false, true] {
+        let Some(gpu) = at_level(level, GpuOptions { hardware_shapes, ..Default::default() }) else { return };
         let device: Arc<dyn Device> = gpu;
-        ops::run_named(&device, Precision::Exact, "mat_mul");
+        let mut cases = cases_at(level);
+        cases.retain(|case| {
+            !hardware_shapes || case.name.contains("cols=256 n=1 ") || case.name.contains("cols=256 n=9 ")
+        });
+        assert!(!cases.is_empty());
+        ops::run_some(&device, Precision::Fast, cases);
+    }
+}
+
+#[test]
+fn op_cases_at_level_subgroup() {
+    op_cases_at(Level::Subgroup);
+}
+
+#[test]
+fn op_cases_at_level_int8() {
+    op_cases_at(Level::Int8);
+}
+
+#[test]
+fn op_cases_at_level_f16() {
+    op_cases_at(Level::F16);
+}
+
+#[test]
+fn op_cases_at_level_matrix() {
+    op_cases_at(Level::Matrix);
+}
+
+/// The cases of products, with what a level allows at `Precision::Fast`.
+fn cases_at(level: Level) -> Vec<ops::Case> {
+    let mut cases = ops::cases("mat_mul");
+    for case in &mut cases {
+        case.fast = match level {
+            Level::Base | Level::Subgroup => case.exact,
+            Level::Int8 => case.fast,
+            Level::F16 | Level::Matrix => case.half,
+        };
+    }
+    cases
+}
+
+/// `Precision::Exact` keeps to f32, whatever the level.
+#[test]
+fn exact_is_exact_at_every_level() {
+    for &level in Level::ALL {
+        let Some(gpu) = at_level(level, GpuOptions::default()) else { continue };
+        assert!(gpu.levels(Precision::Exact).iter().all(|level| level.is_exact()));
+        let device: Arc<dyn Device> = gpu;
+        let some = ops::cases("mat_mul").into_iter().filter(|case| case.name.contains("cols=256 n=9 ")).collect();
+        ops::run_some(&device, Precision::Exact, some);
     }
 }
 
@@ -44,7 +92,7 @@ fn at_level(level: Level, options: GpuOptions) -> Option<Arc<Gpu>> {
     let wanted = GpuOptions { level: Some(level), name_filter: name, allow_software: true, ..options };
     match pollster::block_on(Gpu::with_options(&wanted)) {
         Ok(gpu) => {
-            assert_eq!(gpu.level(), level);
+            assert_eq!(gpu.levels(Precision::Fast), [level; 2]);
             Some(gpu)
         }
         Err(Error::Device(text)) if text.contains("does not offer") => {
@@ -53,6 +101,28 @@ fn at_level(level: Level, options: GpuOptions) -> Option<Arc<Gpu>> {
         }
         Err(error) => panic!("level {}: {error}", level.name()),
     }
+}
+
+/// What was chosen by timing is kept, taken again, and worth nothing when damaged; no folder is no harm.
+#[test]
+fn a_measured_choice_is_kept() {
+    let folder = std::env::temp_dir().join(format!("gabion-tune-{}", std::process::id()));
+    let open = |folder: &std::path::Path| {
+        gpu(GpuOptions { tune: Some(true), cache_folder: Some(folder.into()), ..Default::default() })
+    };
+    let Some(first) = open(&folder) else { return };
+    let file = std::fs::read_dir(&folder).unwrap().next().expect("a file").unwrap().path();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\none ") && text.contains(&first.info().name), "{text}");
+    let line = |name: &str| text.lines().find(|line| line.starts_with(name)).expect("a line").to_owned();
+    std::fs::write(&file, text.replace(&line("one"), "one int8 16 1").replace(&line("many"), "many base 16 2"))
+        .unwrap();
+    assert_eq!(open(&folder).unwrap().levels(Precision::Fast), [Level::Int8, Level::Base]);
+    std::fs::write(&file, "one int8 16 1\nmany base 16 2\n").unwrap();
+    open(&folder).unwrap();
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with(text.lines().next().unwrap()), "it is written anew");
+    open(&file.join("below a file")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Buffers so small that most matrices are split by rows.

@@ -14,10 +14,10 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     let d = half_of(quarters.x | (quarters.y << 8u), 0u);
     let own = s[j >> 2u] >> (16u * ((j >> 1u) & 1u) + 6u * (j & 1u));
     let scale = vec2<f32>(f32(own & 7u), f32((own >> 3u) & 7u));
-    return Unit(quarter_quad(tile, unit, r), high, d * (2.0 * scale + 1.0));
+    return Unit(quarter_quad(tile, unit, r), high, d * (0.25 * scale + 0.125));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
     let nibble = u.high >> (4u * i);
-    return eight_shifted(((u.index >> (8u * i)) & 255u) | ((nibble & 7u) << 8u), nibble & 8u);
+    return bytes_shifted(((u.index >> (8u * i)) & 255u) | ((nibble & 7u) << 8u), nibble & 8u);
 }

@@ -8,10 +8,10 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     let block = unit / 8u;
     let d = half_of(scale_at(tile, block, 8u, 0u, 5u, r), 0u);
     let high = scale_at(tile, block, 8u, 1u + ((unit & 7u) >> 1u), 5u, r) >> (16u * (unit & 1u));
-    return Unit(quarter_quad(tile, unit, r), high, d * f32(2u * ((high >> 12u) & 7u) + 1u));
+    return Unit(quarter_quad(tile, unit, r), high, 0.125 * d * f32(2u * ((high >> 12u) & 7u) + 1u));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
     let index = ((u.index >> (8u * i)) & 255u) | (((u.high >> (3u * i)) & 7u) << 8u);
-    return eight_shifted(index, u.high & 0x8000u);
+    return bytes_shifted(index, u.high & 0x8000u);
 }

@@ -14,7 +14,7 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(q.x, high, q.y, nibble_scales(d, s, unit));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
     let index = ((u.index >> (8u * i)) & 255u) | (((u.high >> (2u * i)) & 3u) << 8u);
-    return eight_signed(index, u.signs >> (8u * i));
+    return bytes_signed(index, u.signs >> (8u * i));
 }

@@ -13,6 +13,6 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(q, even_signs(sevens.x | (sevens.y << 16u)), nibble_scales(d, s, unit));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_signed((u.index[i >> 1u] >> (16u * (i & 1u))) & 511u, u.signs >> (8u * i));
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return bytes_signed((u.index[i >> 1u] >> (16u * (i & 1u))) & 511u, u.signs >> (8u * i));
 }

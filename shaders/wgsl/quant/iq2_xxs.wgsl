@@ -10,6 +10,6 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(q.x, even_signs_of(q.y), d * (0.25 * f32(q.y >> 28u) + 0.125));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_signed((u.index >> (8u * i)) & 255u, u.signs >> (8u * i));
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return bytes_signed((u.index >> (8u * i)) & 255u, u.signs >> (8u * i));
 }

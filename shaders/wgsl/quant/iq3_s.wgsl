@@ -3,6 +3,7 @@
 const VECTORS: u32 = 512u;
 #import shared/grid
 #import shared/one_scale
+const ZERO: f32 = 64.0;
 struct Unit { index: vec2<u32>, high: u32, signs: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -19,11 +20,11 @@ fn levels(index: u32) -> u32 {
     return 0x01010101u + 2u * spread_nibbles(vector_at(index));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
     let both = u.index[i >> 1u] >> (16u * (i & 1u));
     let high = u.high >> (2u * i);
     let signs = u.signs >> (8u * i);
     let lo = levels((both & 255u) | ((high & 1u) << 8u));
     let hi = levels(((both >> 8u) & 255u) | ((high & 2u) << 7u));
-    return Eight(with_signs(lo, signs), with_signs(hi, signs >> 4u));
+    return vec2<u32>(with_signs(lo, signs), with_signs(hi, signs >> 4u));
 }

@@ -3,6 +3,7 @@
 const VECTORS: u32 = 256u;
 #import shared/grid
 #import shared/one_scale
+const ZERO: f32 = 64.0;
 struct Unit { index: vec2<u32>, signs: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -17,8 +18,8 @@ fn levels(index: u32) -> u32 {
     return 0x04040404u + 8u * c + 2u * last;
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
     let both = u.index[i >> 1u] >> (16u * (i & 1u));
     let signs = u.signs >> (8u * i);
-    return Eight(with_signs(levels(both & 255u), signs), with_signs(levels((both >> 8u) & 255u), signs >> 4u));
+    return vec2<u32>(with_signs(levels(both & 255u), signs), with_signs(levels((both >> 8u) & 255u), signs >> 4u));
 }

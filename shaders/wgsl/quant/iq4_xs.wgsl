@@ -12,7 +12,3 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     let scale = low | (((first >> (16u + 2u * j)) & 3u) << 4u);
     return Unit(quants_at(tile, unit, 0u, 1u, r), half_of(first, 0u) * (f32(scale) - 32.0));
 }
-
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_levels(u.q[i]);
-}

@@ -10,7 +10,3 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     let bits = select((e - 1u) << 23u, 0x00200000u << e, e < 2u);
     return Unit(quants_at(tile, unit, 0u, 1u, r), bitcast<f32>(bits));
 }
-
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_levels(u.q[i]);
-}

@@ -18,7 +18,3 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     let d = vec2<f32>(half_e4m3(bytes & 255u), half_e4m3((bytes >> 8u) & 255u));
     return Unit(quants_at(tile, unit, 0u, 1u, r), d);
 }
-
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_levels(u.q[i]);
-}

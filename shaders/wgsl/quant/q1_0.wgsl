@@ -1,8 +1,10 @@
 // Q1_0: d or -d. A word a unit, whose bit 8 b + k belongs to weight 4 k + b; eight units share a scale word, two d.
 #import shared/parts
 #import shared/scales
-#import shared/bytes
+#import shared/eight
 #import shared/one_scale
+// twice a bit, less one
+const ZERO: f32 = 1.0;
 struct Unit { q: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -10,10 +12,7 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(quarter_quad(tile, unit, r), d);
 }
 
-fn signs(q: u32, k: u32) -> vec4<f32> {
-    return 2.0 * bytes_of((q >> k) & 0x01010101u) - POWERS;
-}
-
-fn eight(u: Unit, i: u32) -> Eight {
-    return Eight(signs(u.q, 2u * i), signs(u.q, 2u * i + 1u));
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    let bits = (vec2<u32>(u.q) >> vec2<u32>(2u * i, 2u * i + 1u)) & vec2<u32>(0x01010101u);
+    return bits << vec2<u32>(1u);
 }

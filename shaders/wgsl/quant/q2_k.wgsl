@@ -4,6 +4,7 @@
 #import shared/scales
 const HAS_OFFSET: bool = true;
 const RAGGED: bool = false;
+const ZERO: f32 = 0.0;
 struct Unit { q: vec2<u32>, d: vec2<f32>, bytes: u32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -13,9 +14,8 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(half_quad(tile, unit, r), d, bytes);
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    let q = eight_pairs(u.q, i);
-    return Eight(bytes_of(q.x), bytes_of(q.y));
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return eight_pairs(u.q, i);
 }
 
 fn affine(u: Unit, half: u32) -> vec2<f32> {

@@ -3,6 +3,7 @@
 #import shared/pairs
 #import shared/scales
 #import shared/two_scales
+const ZERO: f32 = 4.0;
 struct Unit { q: vec2<u32>, high: u32, d: vec2<f32> }
 
 // Scales 2 j and 2 j + 1 of a block.
@@ -23,9 +24,7 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(half_quad(tile, unit, r), scale_at(tile, block, 8u, 4u + j, 12u, r), d * scale);
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    let q = eight_pairs(u.q, i);
-    let lo = q.x | (((u.high >> (2u * i)) & 0x01010101u) << 2u);
-    let hi = q.y | (((u.high >> (2u * i + 1u)) & 0x01010101u) << 2u);
-    return Eight(bytes_of(lo) - 4.0 * POWERS, bytes_of(hi) - 4.0 * POWERS);
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    let high = (vec2<u32>(u.high) >> vec2<u32>(2u * i, 2u * i + 1u)) & vec2<u32>(0x01010101u);
+    return eight_pairs(u.q, i) | (high << vec2<u32>(2u));
 }

@@ -1,9 +1,11 @@
 // Q4_K: d scale q - dmin minimum. One word quadruple a unit; eight units share four scale words.
 #import shared/planes
 #import shared/scales
-#import shared/bytes
+#import shared/nibbles
+#import shared/eight
 #import shared/k_scales
 #import shared/scale_and_offset
+const ZERO: f32 = 0.0;
 struct Unit { q: vec4<u32>, dm: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -15,6 +17,6 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(quants_at(tile, unit, 0u, 1u, r), k_affine(dm, low, high, j));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_nibbles(u.q[i]);
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return nibble_bytes(u.q[i]);
 }

@@ -3,6 +3,7 @@
 #import shared/scales
 #import shared/fifth_bit
 #import shared/one_scale
+const ZERO: f32 = 16.0;
 struct Unit { q: vec4<u32>, high: u32, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -11,7 +12,6 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(quants_at(tile, unit, 0u, 1u, r), scale_at(tile, unit / 2u, 2u, 1u + second, 3u, r), d);
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    let q = eight_of_five_bits(u.q[i], u.high, i);
-    return Eight(q.lo - 16.0 * POWERS, q.hi - 16.0 * POWERS);
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return bytes_of_five_bits(u.q[i], u.high, i);
 }

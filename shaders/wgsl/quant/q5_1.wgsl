@@ -3,6 +3,7 @@
 #import shared/scales
 #import shared/fifth_bit
 #import shared/scale_and_offset
+const ZERO: f32 = 0.0;
 struct Unit { q: vec4<u32>, high: u32, dm: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -10,6 +11,6 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(quants_at(tile, unit, 0u, 1u, r), scale_at(tile, unit, 1u, 1u, 2u, r), dm);
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_of_five_bits(u.q[i], u.high, i);
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return bytes_of_five_bits(u.q[i], u.high, i);
 }

@@ -5,6 +5,7 @@
 #import shared/fifth_bit
 #import shared/k_scales
 #import shared/scale_and_offset
+const ZERO: f32 = 0.0;
 struct Unit { q: vec4<u32>, high: u32, dm: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -17,6 +18,6 @@ fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
     return Unit(quants_at(tile, unit, 0u, 1u, r), high, k_affine(dm, low, two, j));
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
-    return eight_of_five_bits(u.q[i], u.high, i);
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return bytes_of_five_bits(u.q[i], u.high, i);
 }

@@ -2,8 +2,10 @@
 // scale words: d, four of scale bytes, then two of high bit pairs for each unit.
 #import shared/planes
 #import shared/scales
-#import shared/bytes
+#import shared/nibbles
+#import shared/eight
 #import shared/two_scales
+const ZERO: f32 = 32.0;
 struct Unit { q: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -22,10 +24,8 @@ fn bit_pairs(word: u32, k: u32) -> u32 {
     return ((word >> (2u * k)) & 0x03030303u) << 4u;
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
     let high = u.high[i >> 1u];
     let k = 2u * (i & 1u);
-    let lo = (u.q[i] & 0x0F0F0F0Fu) | bit_pairs(high, k);
-    let hi = ((u.q[i] >> 4u) & 0x0F0F0F0Fu) | bit_pairs(high, k + 1u);
-    return Eight(bytes_of(lo) - 32.0 * POWERS, bytes_of(hi) - 32.0 * POWERS);
+    return nibble_bytes(u.q[i]) | vec2<u32>(bit_pairs(high, k), bit_pairs(high, k + 1u));
 }

@@ -4,6 +4,7 @@
 #import shared/scales
 #import shared/bytes
 #import shared/one_scale
+const ZERO: f32 = 128.0;
 struct Unit { first: vec4<u32>, second: vec4<u32>, d: f32 }
 
 fn load_unit(tile: u32, unit: u32, r: u32) -> Unit {
@@ -17,9 +18,18 @@ fn signed_bytes(word: u32) -> vec4<f32> {
     return bytes_of(word) - BIAS;
 }
 
-fn eight(u: Unit, i: u32) -> Eight {
+fn words(u: Unit, i: u32) -> vec2<u32> {
     if (i < 2u) {
-        return Eight(signed_bytes(u.first[2u * i]), signed_bytes(u.first[2u * i + 1u]));
+        return vec2<u32>(u.first[2u * i], u.first[2u * i + 1u]);
     }
-    return Eight(signed_bytes(u.second[2u * i - 4u]), signed_bytes(u.second[2u * i - 3u]));
+    return vec2<u32>(u.second[2u * i - 4u], u.second[2u * i - 3u]);
+}
+
+fn eight(u: Unit, i: u32) -> Eight {
+    let q = words(u, i);
+    return Eight(signed_bytes(q.x), signed_bytes(q.y));
+}
+
+fn eight_bytes(u: Unit, i: u32) -> vec2<u32> {
+    return words(u, i) ^ vec2<u32>(0x80000000u);
 }

@@ -2,7 +2,7 @@
 // They stand behind the scales in their plane. Needs VECTORS, how many.
 #import shared/parts
 #import shared/scales
-#import shared/bytes
+#import shared/eight
 
 fn vector_at(index: u32) -> u32 {
     let word = scales[arrayLength(&scales) - VECTORS / 2u + index / 2u];
@@ -21,10 +21,10 @@ fn spread_nibbles(v: u32) -> u32 {
     return (c | (c << 4u)) & 0x0F0F0F0Fu;
 }
 
-// g, or -g where a bit of the low four of `signs` is set, for the bytes g of a word, all below 64.
-fn with_signs(g: u32, signs: u32) -> vec4<f32> {
+// 64 + g, or 64 - g where a bit of the low four of `signs` is set, for the bytes g of a word, all below 64.
+fn with_signs(g: u32, signs: u32) -> u32 {
     let negative = (((signs & 15u) * 0x00204081u) & 0x01010101u) * 255u;
-    return bytes_of(0x40404040u + g - 2u * (g & negative)) - 64.0 * POWERS;
+    return 0x40404040u + g - 2u * (g & negative);
 }
 
 // Four times 7 bits of signs with an eighth that makes their number even.

@@ -1,14 +1,15 @@
 // Levels 8, 25 and 43 in vectors of eight, with signs. Needs VECTORS.
 #import shared/grid
+const ZERO: f32 = 64.0;
 
 fn levels(v: u32) -> u32 {
     let c = spread_pairs(v);
     return 0x08080808u + 17u * c + ((c >> 1u) & 0x01010101u);
 }
 
-fn eight_signed(index: u32, signs: u32) -> Eight {
+fn bytes_signed(index: u32, signs: u32) -> vec2<u32> {
     let v = vector_at(index);
-    return Eight(with_signs(levels(v), signs), with_signs(levels(v >> 8u), signs >> 4u));
+    return vec2<u32>(with_signs(levels(v), signs), with_signs(levels(v >> 8u), signs >> 4u));
 }
 
 // Scales of two half units: d / 8 times 2 s + 1, s the nibbles of byte `unit` of eight.

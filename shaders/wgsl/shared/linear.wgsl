@@ -22,21 +22,11 @@ struct Shape {
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import quant/{TYPE}
-@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 // Rows that each invocation computes: 8, 16 and 24 apart, so that eight neighbours read 128 neighbouring bytes.
 const LANES: u32 = 8u;
-
-// What inputs are multiplied by to go with the weights (see shared/bytes).
-const INPUT_SCALE = vec4<f32>(1.0) / POWERS;
-
-// The vec4 at columns 4 * at of the row that starts at `base`; columns beyond k are zero, whatever the memory holds.
-fn inside(base: u32, at: u32) -> vec4<f32> {
-    let columns = vec4<u32>(4u * at) + vec4<u32>(0u, 1u, 2u, 3u);
-    return select(vec4<f32>(0.0), x[base + at], columns < vec4<u32>(shape.k));
-}
 
 // Adds bias and residual to row `r` of the tile and stores it.
 fn store(row: u32, tile: u32, r: u32, value: f32) {

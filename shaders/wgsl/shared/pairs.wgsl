@@ -1,6 +1,6 @@
 // Two bits a weight: half a word quadruple a unit, in whose word i bits 8 b + 2 k belong to weight 16 i + 4 k + b.
 #import shared/parts
-#import shared/bytes
+#import shared/eight
 
 // Weights 4 k .. 4 k + 3 of a word, one a byte.
 fn pairs_of(word: u32, k: u32) -> u32 {

@@ -1,4 +1,5 @@
 // The inputs of mat_mat: units of four tokens, eight columns at a time.
+#import shared/float_inputs
 // Eight columns of four rows or tokens: columns 0-3 and 4-7, one matrix column for each row or token.
 struct Block { lo: mat4x4<f32>, hi: mat4x4<f32> }
 

@@ -1,10 +1,11 @@
 //! What a case file says.
 //!
-//! A file has a tolerance for exact precision, one for fast (where activations may be int8), and `[[case]]` tables. A
+//! A file has a tolerance for exact precision, one for fast (where activations may be int8), one for products in f16, and
+//! `[[case]]` tables. A
 //! parameter given as an array stands for one case per element; several arrays, for every combination. `ty = "all"` is
 //! every type gabion computes with.
 
-use gabion::device::{DeviceInfo, DeviceKind, KvType};
+use gabion::device::{DeviceInfo, DeviceKind, KvType, Precision};
 use gabion::quant::{self, TensorType};
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -171,6 +172,8 @@ pub struct Case {
     pub exact: Tolerance,
     /// Tolerance at `Precision::Fast`.
     pub fast: Tolerance,
+    /// Tolerance where products are made in f16.
+    pub half: Tolerance,
     pub(super) op: OpCase,
 }
 
@@ -179,10 +182,19 @@ pub struct Case {
 struct File {
     exact: Tolerance,
     fast: Option<Tolerance>,
+    half: Option<Tolerance>,
     case: Vec<Table>,
 }
 
 impl Case {
+    /// How far an answer at this precision may be off.
+    pub fn tolerance(&self, precision: Precision) -> &Tolerance {
+        match precision {
+            Precision::Fast => &self.fast,
+            Precision::Exact => &self.exact,
+        }
+    }
+
     /// Whether `device` has what the case is about: GPUs have no integer caches yet.
     pub fn is_for(&self, device: &DeviceInfo) -> bool {
         let (OpCase::Attention(layer) | OpCase::RopeStore(layer)) = &self.op else { return true };
@@ -216,7 +228,9 @@ pub fn parse(text: &str) -> Result<Vec<Case>, toml::de::Error> {
     let cases = tables.enumerate().map(|(i, table)| {
         let name = name(&table);
         let op: OpCase = table.try_into()?;
-        Ok(Case { name, seed: i as u64, exact: file.exact, fast: file.fast.unwrap_or(file.exact), op })
+        let or_exact = |tolerance: Option<Tolerance>| tolerance.unwrap_or(file.exact);
+        let (fast, half) = (or_exact(file.fast), or_exact(file.half));
+        Ok(Case { name, seed: i as u64, exact: file.exact, fast, half, op })
     });
     Ok(cases.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|case| fits(&case.op)).collect())
 }

@@ -52,23 +52,25 @@ pub fn compare(got: &[f32], built: &Built, tolerance: &Tolerance) -> Report {
 
 /// Runs every case whose name contains `$OPS` (all, if it is not set) and panics with the list of failures.
 pub fn run_all(device: &Arc<dyn Device>, precision: Precision) {
-    run_named(device, precision, "");
+    run_some(device, precision, cases(""));
 }
 
-/// The same of those cases only whose name contains `part`.
-pub fn run_named(device: &Arc<dyn Device>, precision: Precision, part: &str) {
+/// The same of some cases. Tells their worst error.
+pub fn run_some(device: &Arc<dyn Device>, precision: Precision, cases: Vec<Case>) {
     let filter = std::env::var("OPS").unwrap_or_default();
-    let own = |case: &Case| case.name.contains(part) && case.is_for(device.info());
-    let cases: Vec<Case> = cases(&filter).into_iter().filter(own).collect();
-    assert!(!cases.is_empty() || !part.is_empty(), "no case is named like '{filter}'");
-    let failure = |case: &Case| match run_case(device.clone(), case, precision) {
-        Ok(report) if report.passed => None,
-        Ok(report) => Some(format!("{}: {report:?}", case.name)),
-        Err(error) => Some(format!("{}: {error}", case.name)),
-    };
-    let failures: Vec<_> = cases.iter().filter_map(failure).collect();
-    let (name, failed, all) = (&device.info().name, failures.len(), cases.len());
+    let own = cases.iter().filter(|case| case.name.contains(&filter) && case.is_for(device.info()));
+    let (mut all, mut worst, mut failures) = (0, 0f64, Vec::new());
+    for case in own {
+        all += 1;
+        match run_case(device.clone(), case, precision) {
+            Ok(report) if report.passed => worst = worst.max(report.nmse),
+            Ok(report) => failures.push(format!("{}: {report:?}", case.name)),
+            Err(error) => failures.push(format!("{}: {error}", case.name)),
+        }
+    }
+    let (name, failed) = (&device.info().name, failures.len());
     assert!(failures.is_empty(), "{name}, {precision:?}: {failed} of {all} failed:\n{}", failures.join("\n"));
+    eprintln!("{name}, {precision:?}: {all} cases, worst NMSE {worst:.1e}");
 }
 
 /// Runs a case on a device, waiting for it.
@@ -80,11 +82,7 @@ pub fn run_case(device: Arc<dyn Device>, case: &Case, precision: Precision) -> R
 pub async fn run_case_async(device: Arc<dyn Device>, case: &Case, precision: Precision) -> Result<Report> {
     let built = build::build(case);
     let got = run(device, &built, precision, case.seed).await?;
-    let tolerance = match precision {
-        Precision::Fast => &case.fast,
-        Precision::Exact => &case.exact,
-    };
-    Ok(compare(&got, &built, tolerance))
+    Ok(compare(&got, &built, case.tolerance(precision)))
 }
 
 /// Runs a built case; the logits of all its batches, one after another.

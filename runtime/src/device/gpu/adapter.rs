@@ -1,6 +1,8 @@
 //! Finds adapters, chooses one and opens it.
 
-use super::level::{Lanes, Level};
+use std::path::PathBuf;
+
+use super::level::Level;
 use crate::device::{DeviceInfo, DeviceKind};
 use crate::error::{Error, Result};
 
@@ -15,8 +17,13 @@ pub struct GpuOptions {
     pub default_limits: bool,
     /// Most bytes of one buffer, if less than the adapter allows: tensors above it are split by rows.
     pub max_buffer_bytes: Option<u64>,
-    /// The kernels' level; `None` for the best that pays and passes its self-test.
+    /// The level of products; `None` for the best that pays and passes its self-test.
     pub level: Option<Level>,
+    /// Whether levels and shapes of products are chosen by timing them once (at most about 300 ms; not in browsers). `None`:
+    /// on hardware, where no level is asked for.
+    pub tune: Option<bool>,
+    /// Where the choice is kept; `None` for gabion's folder among the user's caches.
+    pub cache_folder: Option<PathBuf>,
     /// Runs kernels in the shapes that hardware gets even on a software adapter, to test these.
     pub hardware_shapes: bool,
 }
@@ -78,7 +85,8 @@ pub(super) struct Opened {
     pub(super) info: DeviceInfo,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) lanes: Lanes,
+    /// Invocations of the smallest subgroup.
+    pub(super) subgroup: u32,
 }
 
 /// Opens the best adapter that `options` admits.
@@ -88,17 +96,40 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Opened> {
     let admitted = |adapter: &&wgpu::Adapter| admits(options, &describe(&adapter.get_info()));
     let Some(adapter) = adapters.iter().find(admitted) else { return Err(none(options, &adapters)) };
     let info = describe(&adapter.get_info());
-    let level = Level::choose(options.level, adapter, info.kind == DeviceKind::Software)?;
-    let lanes = Lanes::new(level, &adapter.get_info());
+    let required_features = features(options.level, adapter)?;
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("gabion"),
-        required_features: lanes.features(),
+        required_features,
+        experimental_features: experiments(required_features),
         required_limits: limits(options, &adapter.limits()),
         ..Default::default()
     };
     let opened = adapter.request_device(&descriptor).await;
     let (device, queue) = opened.map_err(|e| Error::Device(format!("'{}' cannot be opened: {e}", info.name)))?;
-    Ok(Opened { info, device, queue, lanes })
+    Ok(Opened { info, device, queue, subgroup: adapter.get_info().subgroup_min_size })
+}
+
+/// What the wanted level needs, or what any level needs that the adapter offers.
+fn features(wanted: Option<Level>, adapter: &wgpu::Adapter) -> Result<wgpu::Features> {
+    let offered = Level::ALL.iter().filter(|level| level.is_offered(adapter));
+    match wanted {
+        None => Ok(offered.fold(wgpu::Features::empty(), |all, level| all | level.features())),
+        Some(level) if level.is_offered(adapter) => Ok(level.features()),
+        Some(level) => {
+            let name = adapter.get_info().name;
+            Err(Error::Device(format!("'{name}' does not offer what level '{}' needs", level.name())))
+        }
+    }
+}
+
+/// wgpu's leave to use what it calls experimental, where that is asked for.
+fn experiments(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
+    if !features.intersects(wgpu::Features::all_experimental_mask()) {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: wgpu warns of bugs in cooperative matrices. Only `mat_mat_matrix` uses them, on adapters that report its shape;
+    // it reads and writes inside its buffers, and is dropped where the self-test finds it wrong.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 fn admits(options: &GpuOptions, info: &DeviceInfo) -> bool {

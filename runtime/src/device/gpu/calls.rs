@@ -1,21 +1,18 @@
 //! Lowers a plan's ops to kernel calls: which shader, which constants and fields, over which buffers and how many workgroups.
 
 use super::Tuning;
-use super::fuse::{self, Product, Step};
+use super::fuse::{self, Step};
 use super::loader::GpuWeights;
 use super::pipeline::{Constants, Slice};
-use super::placement::Segment;
 use super::planes::TILE;
 use super::program::{Grid, stride};
 use super::state::Buffers;
 use crate::graph::{Activation, AttentionPlan, BufId, Op, Plan, RopeStyle, WeightId};
 
 /// Invocations per workgroup of the elementwise kernels.
-const WIDTH: u32 = 64;
+pub(super) const WIDTH: u32 = 64;
 /// Columns that an invocation of embed makes.
 const EMBED_COLUMNS: u32 = 8;
-/// Tiles that a workgroup of mat_mat makes.
-const MAT_MAT_TILES: u32 = 2;
 /// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
 const TILE_QUERIES: usize = 4;
 
@@ -29,9 +26,9 @@ pub(super) struct Call {
 }
 
 /// A field of the shader's uniform struct, or an override constant.
-type Field = (&'static str, u32);
+pub(super) type Field = (&'static str, u32);
 /// A binding of the shader, by name.
-type Binding = (&'static str, Slice);
+pub(super) type Binding = (&'static str, Slice);
 
 /// The calls of a plan's body or head, for one row or many.
 pub(super) fn calls(weights: &GpuWeights, buffers: &Buffers, head: bool, single: bool) -> Vec<Call> {
@@ -39,7 +36,7 @@ pub(super) fn calls(weights: &GpuWeights, buffers: &Buffers, head: bool, single:
     if head {
         builder.gather();
     }
-    let rules = fuse::Rules { single, norm: weights.gpu.fuses_norms() };
+    let rules = fuse::Rules { single, norm: weights.products.one.fuses_norms() };
     for step in fuse::steps(&weights.plan, &weights.placement, head, rules) {
         builder.step(&step);
     }
@@ -51,18 +48,18 @@ fn window(layer: &AttentionPlan) -> u32 {
     layer.window.map_or(0, |window| u32::try_from(window).unwrap_or(0))
 }
 
-struct Builder<'a> {
-    weights: &'a GpuWeights,
-    buffers: &'a Buffers,
+pub(super) struct Builder<'a> {
+    pub(super) weights: &'a GpuWeights,
+    pub(super) buffers: &'a Buffers,
     /// Whether the ops run for the rows whose logits are wanted.
-    head: bool,
+    pub(super) head: bool,
     /// Whether there is one row.
-    single: bool,
+    pub(super) single: bool,
     calls: Vec<Call>,
 }
 
 impl Builder<'_> {
-    fn plan(&self) -> &Plan {
+    pub(super) fn plan(&self) -> &Plan {
         &self.weights.plan
     }
 
@@ -70,7 +67,7 @@ impl Builder<'_> {
         self.weights.gpu.tuning
     }
 
-    fn call(&mut self, shader: &str, fields: &[Field], buffers: &[Binding], grid: Grid) {
+    pub(super) fn call(&mut self, shader: &str, fields: &[Field], buffers: &[Binding], grid: Grid) {
         let mut buffers = buffers.to_vec();
         buffers.push(("run", Slice::whole(&self.buffers.run)));
         let call = Call { shader: shader.into(), constants: Vec::new(), fields: fields.to_vec(), buffers, grid };
@@ -78,27 +75,27 @@ impl Builder<'_> {
     }
 
     /// `x` workgroups for every row.
-    fn per_row(&self, x: u32) -> Grid {
+    pub(super) fn per_row(&self, x: u32) -> Grid {
         Grid::Rows { x, each: 1 }
     }
 
     /// Sets the override constants of the last call.
-    fn constants(&mut self, constants: &[Field]) {
+    pub(super) fn constants(&mut self, constants: &[Field]) {
         if let Some(call) = self.calls.last_mut() {
             call.constants = constants.to_vec();
         }
     }
 
     /// The memory of a buffer; in the head, `hidden` means the gathered rows.
-    fn slice(&self, id: BufId) -> Slice {
+    pub(super) fn slice(&self, id: BufId) -> Slice {
         Slice::whole(self.buffers.of(self.plan(), id, self.head))
     }
 
-    fn stride(&self, id: BufId) -> u32 {
+    pub(super) fn stride(&self, id: BufId) -> u32 {
         stride(self.plan().width(id)) as u32
     }
 
-    fn vector(&self, id: WeightId) -> Slice {
+    pub(super) fn vector(&self, id: WeightId) -> Slice {
         let bytes = Some(4 * self.plan().weight(id).cols as u64);
         Slice { buffer: (*self.weights.arena).clone(), offset: self.weights.placement.vectors[&id], bytes }
     }
@@ -134,7 +131,7 @@ impl Builder<'_> {
     }
 
     /// Kernels add to what `out` holds; another summand is copied there first. Returns the kernels' `accumulate`.
-    fn accumulate(&mut self, add: Option<BufId>, out: BufId) -> u32 {
+    pub(super) fn accumulate(&mut self, add: Option<BufId>, out: BufId) -> u32 {
         if let Some(add) = add.filter(|&add| add != out) {
             let width = self.plan().width(out) as u32;
             let strides = (self.stride(add), self.stride(out));
@@ -167,7 +164,7 @@ impl Builder<'_> {
     }
 
     /// The planes of a slab; a type without a second plane has no binding for it.
-    fn planes(&self, slab: usize) -> Vec<(&'static str, Slice)> {
+    pub(super) fn planes(&self, slab: usize) -> Vec<(&'static str, Slice)> {
         let planes = &self.weights.planes[slab];
         let scales = planes.scales.as_ref().map(|scales| ("scales", Slice::whole(scales)));
         [("quants", Slice::whole(&planes.quants))].into_iter().chain(scales).collect()
@@ -185,74 +182,6 @@ impl Builder<'_> {
         let buffers = [("x", self.slice(x)), ("weight", self.vector(weight)), ("out", self.slice(out))];
         self.call("rms_norm", &fields, &buffers, self.per_row(1));
         self.constants(&[("WIDTH", self.tuning().norm_width)]);
-    }
-
-    fn product(&mut self, product: &Product) {
-        let accumulate = self.accumulate(product.add, product.out);
-        for segment in self.weights.placement.products[product.index].clone() {
-            self.segment(product, &segment, accumulate);
-        }
-    }
-
-    fn segment(&mut self, product: &Product, segment: &Segment, accumulate: u32) {
-        let slab = &self.weights.placement.slabs[segment.slab];
-        // a gated unit has one output for a row of each of two matrices
-        let rows = if product.glu.is_some() { segment.rows / 2 } else { segment.rows };
-        let fields = [
-            ("k", slab.cols as u32),
-            ("units", slab.layout.units(slab.cols) as u32),
-            ("first_tile", (segment.slab_row / TILE) as u32),
-            ("n", rows as u32),
-            ("x_stride4", self.stride(product.x) / 4),
-            ("out_stride", self.stride(product.out)),
-            ("out_column", segment.out_column as u32),
-            ("has_bias", u32::from(segment.bias.is_some())),
-            ("accumulate", accumulate),
-            ("head", u32::from(self.head)),
-            ("eps", self.plan().rms_eps.to_bits()),
-            ("pair", (rows / TILE) as u32),
-        ];
-        let arena = Slice::whole(&self.weights.arena);
-        let bias = segment.bias.map(|offset| Slice { offset, bytes: Some(4 * segment.rows as u64), ..arena.clone() });
-        let norm = product.norm.map(|id| self.vector(id));
-        let mut buffers = self.planes(segment.slab);
-        buffers.extend([("x", self.slice(product.x)), ("out", self.slice(product.out))]);
-        // what is missing is never read; any vector may stand for it
-        buffers.extend([("bias", bias.unwrap_or(arena.clone())), ("norm", norm.unwrap_or(arena))]);
-        let tiles = rows.div_ceil(TILE) as u32;
-        let name = slab.layout.name;
-        if self.single {
-            self.mat_vec(name, product, tiles, &fields, &buffers);
-        } else {
-            self.mat_mat(name, tiles, &fields, &buffers);
-        }
-    }
-
-    fn mat_vec(&mut self, name: &str, product: &Product, tiles: u32, fields: &[Field], buffers: &[Binding]) {
-        let tuning = self.tuning();
-        let glu = match product.glu {
-            None => 0,
-            Some(Activation::Silu) => 1,
-            Some(Activation::GeluTanh) => 2,
-        };
-        let groups = if glu > 0 { tiles } else { tiles.div_ceil(tuning.tiles) };
-        let lanes = self.weights.gpu.lanes;
-        self.call(&format!("mat_vec.{name}.{}", lanes.axis()), fields, buffers, Grid::One(groups));
-        let norm = u32::from(product.norm.is_some());
-        let mut constants = vec![("SPLIT", tuning.split), ("TILES", tuning.tiles), ("NORM", norm), ("GLU", glu)];
-        constants.extend(lanes.constant());
-        self.constants(&constants);
-    }
-
-    fn mat_mat(&mut self, name: &str, tiles: u32, fields: &[Field], buffers: &[Binding]) {
-        let groups = self.tuning().groups;
-        let lanes = self.weights.gpu.lanes;
-        let quads = self.weights.gpu.quads();
-        let grid = Grid::Rows { x: tiles.div_ceil(MAT_MAT_TILES), each: 4 * quads * groups };
-        self.call(&format!("mat_mat.{name}.{}", lanes.axis()), fields, buffers, grid);
-        let constants: Vec<Field> =
-            [("GROUPS", groups), ("QUADS", quads)].into_iter().chain(lanes.constant()).collect();
-        self.constants(&constants);
     }
 
     /// Where a vector starts in the arena, in words.

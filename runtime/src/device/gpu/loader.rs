@@ -6,9 +6,10 @@ use super::Gpu;
 use super::memory::{GpuBuffer, STORAGE};
 use super::placement::{Limits, Piece, Placement, Slab};
 use super::planes::TILE;
+use super::products::Products;
 use super::program;
 use super::state::GpuState;
-use crate::device::{Loader, LocalFuture, State, StateOptions, Weights};
+use crate::device::{Loader, LocalFuture, Precision, State, StateOptions, Weights};
 use crate::error::{Error, Result};
 use crate::gguf::Mapped;
 use crate::graph::{Plan, Weight, WeightId};
@@ -27,6 +28,8 @@ pub(super) struct Planes {
 pub(super) struct GpuWeights {
     pub(super) gpu: Arc<Gpu>,
     pub(super) plan: Arc<Plan>,
+    /// How its products are made.
+    pub(super) products: Products,
     pub(super) placement: Placement,
     pub(super) planes: Vec<Planes>,
     /// All vectors, as f32.
@@ -63,7 +66,7 @@ pub(super) struct GpuLoader {
 
 impl GpuLoader {
     /// Makes room for every weight of the plan.
-    pub(super) fn new(gpu: Arc<Gpu>, plan: Arc<Plan>) -> Result<Self> {
+    pub(super) fn new(gpu: Arc<Gpu>, plan: Arc<Plan>, precision: Precision) -> Result<Self> {
         program::check(&plan)?;
         let alignment = u64::from(gpu.limits.min_storage_buffer_offset_alignment.max(4));
         let placement = Placement::new(&plan, Limits { binding: gpu.max_storage_bytes(), alignment })?;
@@ -73,7 +76,8 @@ impl GpuLoader {
         let bytes = buffers.map(|buffer| buffer.size()).sum();
         let progress = vec![Progress::default(); plan.weights.len()];
         let factors = vec![None; plan.ropes.len()];
-        let weights = GpuWeights { gpu, plan, placement, planes, arena, factors, bytes };
+        let products = gpu.products(precision);
+        let weights = GpuWeights { gpu, plan, products, placement, planes, arena, factors, bytes };
         Ok(Self { weights, progress, unflushed: 0 })
     }
 

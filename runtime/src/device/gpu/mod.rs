@@ -16,40 +16,47 @@ mod memory;
 mod pipeline;
 mod placement;
 mod planes;
+mod products;
 mod program;
 mod rope;
 mod state;
+#[cfg(not(target_arch = "wasm32"))]
+mod tune;
 mod wait;
 
 use std::sync::Arc;
 
 pub use adapter::GpuOptions;
 pub use level::Level;
+use products::Products;
 
 use super::{Device, DeviceInfo, DeviceKind, Loader, LocalFuture, Precision};
 use crate::error::{Error, Result};
 use crate::graph::Plan;
 
 /// One adapter with its queue and compiled pipelines.
+#[derive(Clone)]
 pub struct Gpu {
     info: DeviceInfo,
     device: wgpu::Device,
     queue: wgpu::Queue,
     limits: wgpu::Limits,
     health: Arc<health::Health>,
-    pipelines: pipeline::Cache,
+    pipelines: Arc<pipeline::Cache>,
     tuning: Tuning,
-    lanes: level::Lanes,
+    /// How products are made where precision may be traded for speed.
+    products: Products,
+    /// Invocations of the smallest subgroup.
+    subgroup: u32,
 }
 
 /// Numbers that differ between hardware and software adapters.
 #[derive(Clone, Copy)]
 struct Tuning {
-    /// Slices that mat_vec cuts the columns into, and tiles that its workgroups make.
-    split: u32,
-    tiles: u32,
-    /// Groups of tokens (one or two quads each) per workgroup of mat_mat.
-    groups: u32,
+    /// Whether the adapter computes on the CPU.
+    software: bool,
+    /// How products are made at the base level.
+    products: Products,
     /// Invocations per workgroup of rms_norm and of rope_store.
     norm_width: u32,
     rope_width: u32,
@@ -63,9 +70,8 @@ struct Tuning {
 
 impl Tuning {
     const HARDWARE: Tuning = Tuning {
-        split: 16,
-        tiles: 1,
-        groups: 16,
+        software: false,
+        products: Products::new(16, 1, 16),
         norm_width: 256,
         rope_width: 64,
         span: 256,
@@ -74,9 +80,8 @@ impl Tuning {
     };
     /// A software adapter runs few invocations at a time on a few threads: more of them only cost.
     const SOFTWARE: Tuning = Tuning {
-        split: 1,
-        tiles: 1,
-        groups: 1,
+        software: true,
+        products: Products::new(1, 1, 1),
         norm_width: 8,
         rope_width: 8,
         span: 1024,
@@ -84,7 +89,7 @@ impl Tuning {
         max_rows: 128,
     };
     /// Its loads cost most, one lane after another, so an input is loaded for more rows at once.
-    const LLVMPIPE: Tuning = Tuning { tiles: 2, ..Self::SOFTWARE };
+    const LLVMPIPE: Tuning = Tuning { products: Products::new(1, 2, 1), ..Self::SOFTWARE };
 
     fn of(info: &DeviceInfo) -> Self {
         match info.kind {
@@ -96,7 +101,7 @@ impl Tuning {
 
     /// Invocations per workgroup of decode_attention, for heads of `pairs` pairs of elements.
     fn attention_width(&self, pairs: u32) -> u32 {
-        if self.split == 1 { self.rope_width } else { pairs.next_power_of_two().clamp(32, 128) }
+        if self.software { self.rope_width } else { pairs.next_power_of_two().clamp(32, 128) }
     }
 }
 
@@ -104,24 +109,53 @@ impl Gpu {
     /// The best adapter that `options` admits. Software adapters are chosen only where they are allowed. In a browser there
     /// is one adapter, the browser's choice.
     pub async fn with_options(options: &GpuOptions) -> Result<Arc<Self>> {
-        let adapter::Opened { info, device, queue, lanes } = adapter::open(options).await?;
-        let gpu = Self::wrap(info, device, queue, options, lanes);
-        if gpu.level() == Level::Base || level::self_test(gpu.clone()).await? {
-            return Ok(gpu);
+        let gpu = Self::open(options).await?;
+        let chosen = match options.level {
+            Some(level) => gpu.at(level).await?,
+            None => gpu.best(options).await,
+        };
+        if chosen.check().is_ok() || options.level.is_some() {
+            return Ok(chosen);
         }
-        let (name, level) = (&gpu.info.name, gpu.level().name());
-        let problem = format!("'{name}' computes wrongly at level '{level}'");
-        if options.level.is_some() {
-            return Err(Error::Device(problem));
-        }
-        log::warn!("{problem}: level 'base' is taken");
-        let (info, device, queue) = (gpu.info.clone(), gpu.device.clone(), gpu.queue.clone());
-        Ok(Self::wrap(info, device, queue, options, gpu.lanes.at(Level::Base)))
+        log::warn!("'{}' was lost when levels were tried: level 'base' is taken", gpu.info.name);
+        Self::open(&GpuOptions { level: Some(Level::Base), ..options.clone() }).await
     }
 
-    /// The level its kernels run at.
-    pub fn level(&self) -> Level {
-        self.lanes.level
+    /// At the base level, but with whatever features other levels may need.
+    async fn open(options: &GpuOptions) -> Result<Arc<Self>> {
+        let adapter::Opened { info, device, queue, subgroup } = adapter::open(options).await?;
+        Ok(Self::wrap(info, device, queue, options, subgroup))
+    }
+
+    /// The same device at the level asked for; an error if it computes wrongly there.
+    async fn at(&self, level: Level) -> Result<Arc<Self>> {
+        let gpu = self.with_products(self.tuning.products.at(level));
+        if level == Level::Base || level::self_test(gpu.clone()).await? {
+            return Ok(gpu);
+        }
+        Err(Error::Device(format!("'{}' computes wrongly at level '{}'", self.info.name, level.name())))
+    }
+
+    /// The same device at what pays: of software adapters that is known, of others it is measured.
+    async fn best(self: &Arc<Self>, options: &GpuOptions) -> Arc<Self> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if options.tune.unwrap_or(self.info.kind == DeviceKind::Gpu) {
+            return self.with_products(tune::choose(self, options).await);
+        }
+        // lanes that load for one another pay where a load costs each lane of a software adapter
+        if self.info.kind == DeviceKind::Software && self.offers(Level::Subgroup) {
+            match self.at(Level::Subgroup).await {
+                Ok(gpu) => return gpu,
+                Err(error) => log::warn!("{error}: level 'base' is taken"),
+            }
+        }
+        self.clone()
+    }
+
+    /// The levels at which products of one row and of many are made.
+    pub fn levels(&self, precision: Precision) -> [Level; 2] {
+        let products = self.products(precision);
+        [products.one.level, products.many.level]
     }
 
     /// Every adapter of this machine, software ones included.
@@ -132,8 +166,7 @@ impl Gpu {
     /// A host's own device and queue, at the base level. Its uncaptured-error and device-lost callbacks are replaced by
     /// gabion's, which turn such events into errors of the calls that follow.
     pub fn from_wgpu(adapter: &wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
-        let lanes = level::Lanes::new(Level::Base, adapter);
-        Self::wrap(adapter::describe(adapter), device, queue, &GpuOptions::default(), lanes)
+        Self::wrap(adapter::describe(adapter), device, queue, &GpuOptions::default(), adapter.subgroup_min_size)
     }
 
     /// The wgpu device, for hosts that share it.
@@ -141,16 +174,17 @@ impl Gpu {
         &self.device
     }
 
-    /// Quads of tokens that an invocation of mat_mat makes. Two are faster where lanes share their loads (a sixth on lavapipe),
-    /// and no faster where each lane loads all inputs of its tokens by itself.
-    fn quads(&self) -> u32 {
-        if self.tuning.groups == 1 && self.level() >= Level::Subgroup { 2 } else { 1 }
+    /// How products are made.
+    fn products(&self, precision: Precision) -> Products {
+        match precision {
+            Precision::Fast => self.products,
+            Precision::Exact => self.products.exact(),
+        }
     }
 
-    /// Whether a norm is cheaper made by every workgroup of the product that follows than in a dispatch of its own: not where
-    /// every lane would load its weights by itself, one after another.
-    fn fuses_norms(&self) -> bool {
-        self.tuning.split > 1 || self.level() >= Level::Subgroup
+    /// Whether it was opened with what the level needs.
+    fn offers(&self, level: Level) -> bool {
+        self.device.features().contains(level.features())
     }
 
     fn wrap(
@@ -158,14 +192,20 @@ impl Gpu {
         device: wgpu::Device,
         queue: wgpu::Queue,
         options: &GpuOptions,
-        lanes: level::Lanes,
+        subgroup: u32,
     ) -> Arc<Self> {
         let health = health::Health::watch(&device);
         let tuning = if options.hardware_shapes { Tuning::HARDWARE } else { Tuning::of(&info) };
         let info = DeviceInfo { preferred_batch: tuning.max_rows, ..info };
         let mut limits = device.limits();
         limits.max_buffer_size = limits.max_buffer_size.min(options.max_buffer_bytes.unwrap_or(u64::MAX));
-        Arc::new(Self { info, device, queue, limits, health, pipelines: pipeline::Cache::default(), tuning, lanes })
+        let (products, pipelines) = (tuning.products, Arc::default());
+        Arc::new(Self { info, device, queue, limits, health, pipelines, tuning, products, subgroup })
+    }
+
+    /// The same device with products made in another way.
+    fn with_products(&self, products: Products) -> Arc<Self> {
+        Arc::new(Self { products, ..self.clone() })
     }
 }
 
@@ -174,9 +214,8 @@ impl Device for Gpu {
         &self.info
     }
 
-    /// Both precisions compute with f32 activations.
-    fn loader(self: Arc<Self>, plan: Arc<Plan>, _: Precision) -> Result<Box<dyn Loader>> {
-        Ok(Box::new(loader::GpuLoader::new(self, plan)?))
+    fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
+        Ok(Box::new(loader::GpuLoader::new(self, plan, precision)?))
     }
 
     fn copy_bandwidth(&self) -> LocalFuture<'_, Result<f64>> {

@@ -41,6 +41,8 @@ pub(super) struct Buffers {
     /// The rows of the plan's `hidden` whose logits are wanted.
     hidden: GpuBuffer,
     pub(super) caches: Vec<Cache>,
+    /// Inputs of products in a narrow format.
+    pub(super) packed: GpuBuffer,
     pub(super) angles: GpuBuffer,
     /// What decode_attention leaves of each span and head: head_dim sums, maximum and sum of weights.
     pub(super) partials: GpuBuffer,
@@ -74,6 +76,7 @@ impl Buffers {
             slots: plan.slots.iter().enumerate().map(slot).collect::<Result<_>>()?,
             hidden: floats("activations", rows.outputs * stride(plan.width(plan.hidden)))?,
             caches: caches.collect::<Result<_>>()?,
+            packed: gpu.buffer("packed activations", weights.products.packed_bytes(plan, rows.batch), STORAGE)?,
             angles,
             tables,
             partials: floats("attention spans", most_partials(gpu, plan, options))?,
@@ -84,7 +87,7 @@ impl Buffers {
 
     fn bytes(&self) -> u64 {
         let caches = self.caches.iter().flat_map(|cache| [&cache.keys, &cache.values]);
-        let rest = [&self.run, &self.hidden, &self.angles, &self.partials, &self.readback];
+        let rest = [&self.run, &self.hidden, &self.packed, &self.angles, &self.partials, &self.readback];
         self.slots.iter().chain(caches).chain(rest).map(|buffer| buffer.size()).sum()
     }
 }
