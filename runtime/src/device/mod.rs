@@ -53,7 +53,7 @@ pub struct DeviceInfo {
 /// How weights are computed with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// The device's fastest path; activations may be quantized to int8 per block of 32.
+    /// The device's fastest path; activations may be quantized to int8, 16 under one scale, or rounded to f16.
     #[default]
     Fast,
     /// Float32 activations throughout, on any device.
