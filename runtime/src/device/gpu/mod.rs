@@ -137,6 +137,7 @@ impl Gpu {
     }
 
     /// The same device at what pays: of software adapters that is known, of others it is measured.
+    #[cfg_attr(target_arch = "wasm32", allow(unused_variables, reason = "nothing is measured in browsers"))]
     async fn best(self: &Arc<Self>, options: &GpuOptions) -> Arc<Self> {
         #[cfg(not(target_arch = "wasm32"))]
         if options.tune.unwrap_or(self.info.kind == DeviceKind::Gpu) {
