@@ -8,13 +8,11 @@ use gabion_tests::ops::{self, Tolerance};
 
 #[test]
 fn every_level_of_the_cpu() {
-    for &level in Level::ALL.iter().filter(|level| level.is_available()) {
-        for threads in [1, 3] {
-            let device: Arc<dyn Device> = Cpu::new(Some(threads), level).unwrap();
-            ops::run_all(&device, Precision::Exact);
-            ops::run_all(&device, Precision::Fast);
-        }
-    }
+    let levels = Level::ALL.iter().copied().filter(|level| level.is_available());
+    let devices = levels.flat_map(|level| [1, 3].map(|threads| Cpu::new(Some(threads), level).unwrap()));
+    let precisions = [Precision::Exact, Precision::Fast];
+    let subjects: Vec<_> = devices.flat_map(|cpu| precisions.map(|p| (cpu.clone() as Arc<dyn Device>, p))).collect();
+    ops::run_on(&subjects, ops::cases(""));
 }
 
 #[test]

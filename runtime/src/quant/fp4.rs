@@ -67,15 +67,24 @@ impl Packed for NVFP4 {
     #[inline(always)]
     fn scales(_: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
         for g in 0..4 {
-            scale[g] = half_e4m3(block[g]);
+            scale[g] = HALF_E4M3[usize::from(block[g])];
         }
     }
 }
 
+/// `half_e4m3` of every byte.
+static HALF_E4M3: [f32; 256] = {
+    let (mut table, mut byte) = ([0.0; 256], 0);
+    while byte < 256 {
+        table[byte] = half_e4m3(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
 /// Half of an unsigned E4M3 number. The code for NaN stands for 0, and bit 7 is of no account but in it.
-#[inline(always)]
-fn half_e4m3(byte: u8) -> f32 {
-    let (e, man) = (u32::from(byte >> 3 & 15), u32::from(byte & 7));
+const fn half_e4m3(byte: u8) -> f32 {
+    let (e, man) = ((byte >> 3 & 15) as u32, (byte & 7) as u32);
     match (byte, e) {
         (0x7F, _) => 0.0,
         (_, 0) => man as f32 / 1024.0,

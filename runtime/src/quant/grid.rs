@@ -4,7 +4,7 @@
 //! first digit counts least. Here it is written as the steps from each vector to the next, one character a step: '#' is 0,
 //! '$' 1, and so on; '~' goes on by 91 to the same vector's next character.
 
-use super::layout::{Convert, u32_at};
+use super::layout::u32_at;
 
 /// Vectors of 8, a byte each, the first lowest.
 pub(crate) type Eights<const N: usize> = [u64; N];
@@ -58,17 +58,6 @@ const fn fours<const N: usize>(vectors: [u64; N]) -> Fours<N> {
         i += 1;
     }
     out
-}
-
-/// bias + g, or bias - g where a bit of `signs` is set.
-#[inline(always)]
-pub(super) fn signed(convert: impl Convert, g: [u8; 32], signs: u32, bias: u8) -> [u8; 32] {
-    let negative = convert.bytes_of_bits(signs);
-    let mut q = [0; 32];
-    for j in 0..32 {
-        q[j] = (g[j] ^ negative[j]).wrapping_sub(negative[j]).wrapping_add(bias);
-    }
-    q
 }
 
 /// The 32 signs of four numbers of 7 bits, one a byte: bit 7 makes the number of signs even.

@@ -14,11 +14,12 @@ impl Packed for IQ1S {
     const BIAS: u8 = 9;
 
     #[inline(always)]
-    fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
+    fn quants(_: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let high = usize::from(u16_at(block, 34 + 2 * i));
         let vector = |l: usize| IQ1[usize::from(block[2 + 4 * i + l]) | (high >> (3 * l) & 7) << 8];
-        let down = (high >> 15) as u32 * u32::MAX;
-        shifted(convert, [vector(0), vector(1), vector(2), vector(3)], down)
+        let up = 2 - (high >> 14 & 2) as u64;
+        let q = |l: usize| shifted(vector(l), up);
+        bytemuck::cast([q(0), q(1), q(2), q(3)])
     }
 
     #[inline(always)]
@@ -41,13 +42,12 @@ impl Packed for IQ1M {
     const BIAS: u8 = 9;
 
     #[inline(always)]
-    fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
+    fn quants(_: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let high = usize::from(u16_at(block, 32 + 2 * i));
         let vector = |l: usize| IQ1[usize::from(block[4 * i + l]) | (high >> (4 * l) & 7) << 8];
-        // bits 3, 7, 11 and 15 to the lowest of each byte, then to all of it
-        let one = |l: usize| (high as u32 >> (4 * l + 3) & 1) << (8 * l);
-        let down = (one(0) | one(1) | one(2) | one(3)) * 255;
-        shifted(convert, [vector(0), vector(1), vector(2), vector(3)], down)
+        let up = |l: usize| 2 - (high >> (4 * l + 2) & 2) as u64;
+        let q = |l: usize| shifted(vector(l), up(l));
+        bytemuck::cast([q(0), q(1), q(2), q(3)])
     }
 
     #[inline(always)]
@@ -67,12 +67,8 @@ pub(crate) fn iq1_m_scale(block: &[u8]) -> u16 {
     quarter(0) | quarter(1) | quarter(2) | quarter(3)
 }
 
-/// q of four vectors, shifted down where a bit of `down` is set.
+/// A vector's bytes, which are 0, 8 or 16, each with `up` added.
 #[inline(always)]
-fn shifted(convert: impl Convert, vectors: [u64; 4], down: u32) -> [u8; 32] {
-    let (mut q, down): ([u8; 32], _) = (bytemuck::cast(vectors), convert.bytes_of_bits(down));
-    for j in 0..32 {
-        q[j] |= 2 & !down[j]; // q is 0, 8 or 16
-    }
-    q
+fn shifted(vector: u64, up: u64) -> u64 {
+    vector | up * 0x0101_0101_0101_0101
 }

@@ -1,7 +1,7 @@
 //! IQ2_XXS, IQ2_XS and IQ2_S: 256 weights d * (sc + 1/2) / 4 * level, the levels 8, 25 and 43 from a codebook in vectors of 8,
 //! with signs.
 
-use super::grid::{self, even_signs, even_signs_at, signed};
+use super::grid::{self, even_signs, even_signs_at};
 use super::layout::{Convert, MAX_GROUPS, Packed, u16_at, u32_at};
 
 /// The largest level.
@@ -19,8 +19,8 @@ impl Packed for IQ2XXS {
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let index = &block[2 + 8 * i..][..4];
         let vector = |l: usize| grid::IQ2_XXS[usize::from(index[l])];
-        let g = bytemuck::cast([vector(0), vector(1), vector(2), vector(3)]);
-        signed(convert, g, even_signs_at(block, 6 + 8 * i), LARGEST)
+        let g = [vector(0), vector(1), vector(2), vector(3)];
+        convert.signed(g, even_signs_at(block, 6 + 8 * i), LARGEST)
     }
 
     #[inline(always)]
@@ -46,8 +46,8 @@ impl Packed for IQ2XS {
         let word = |l: usize| u16_at(block, 2 + 8 * i + 2 * l);
         let vector = |l: usize| grid::IQ2_XS[usize::from(word(l) & 511)];
         let seven = |l: usize| u32::from(word(l) >> 9) << (8 * l);
-        let g = bytemuck::cast([vector(0), vector(1), vector(2), vector(3)]);
-        signed(convert, g, even_signs(seven(0) | seven(1) | seven(2) | seven(3)), LARGEST)
+        let g = [vector(0), vector(1), vector(2), vector(3)];
+        convert.signed(g, even_signs(seven(0) | seven(1) | seven(2) | seven(3)), LARGEST)
     }
 
     #[inline(always)]
@@ -69,8 +69,8 @@ impl Packed for IQ2S {
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let (low, high) = (&block[2 + 4 * i..][..4], usize::from(block[66 + i]));
         let vector = |l: usize| grid::IQ2_S[usize::from(low[l]) | (high >> (2 * l) & 3) << 8];
-        let g = bytemuck::cast([vector(0), vector(1), vector(2), vector(3)]);
-        signed(convert, g, u32_at(block, 34 + 4 * i), LARGEST)
+        let g = [vector(0), vector(1), vector(2), vector(3)];
+        convert.signed(g, u32_at(block, 34 + 4 * i), LARGEST)
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! IQ3_XXS and IQ3_S: weights of eight levels with signs, from a codebook in vectors of 4.
 
-use super::grid::{self, even_signs_at, signed};
+use super::grid::{self, even_signs_at};
 use super::layout::{Convert, MAX_GROUPS, Packed, u16_at, u32_at};
 
 /// 256 weights d * (sc + 1/2) / 2 * level, levels of 4 to 62, in 98 bytes: f16 d, 64 indices, then for each 32 weights four
@@ -15,8 +15,8 @@ impl Packed for IQ3XXS {
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let index = &block[2 + 8 * i..][..8];
-        let g: [u32; 8] = std::array::from_fn(|k| grid::IQ3_XXS[usize::from(index[k])]);
-        signed(convert, bytemuck::cast(g), even_signs_at(block, 66 + 4 * i), Self::BIAS)
+        let vector = |k: usize| grid::IQ3_XXS[usize::from(index[k])];
+        convert.signed(eights(vector), even_signs_at(block, 66 + 4 * i), Self::BIAS)
     }
 
     #[inline(always)]
@@ -40,8 +40,8 @@ impl Packed for IQ3S {
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let (low, high) = (&block[2 + 8 * i..][..8], usize::from(block[66 + i]));
-        let g: [u32; 8] = std::array::from_fn(|k| grid::IQ3_S[usize::from(low[k]) | (high >> k & 1) << 8]);
-        signed(convert, bytemuck::cast(g), u32_at(block, 74 + 4 * i), Self::BIAS)
+        let vector = |k: usize| grid::IQ3_S[usize::from(low[k]) | (high >> k & 1) << 8];
+        convert.signed(eights(vector), u32_at(block, 74 + 4 * i), Self::BIAS)
     }
 
     #[inline(always)]
@@ -51,4 +51,11 @@ impl Packed for IQ3S {
             scale[j] = d * f32::from(2 * (block[106 + j / 2] >> (4 * (j % 2)) & 15) + 1);
         }
     }
+}
+
+/// Eight vectors of 4, two a word.
+#[inline(always)]
+fn eights(vector: impl Fn(usize) -> u32) -> [u64; 4] {
+    let two = |k| u64::from(vector(k)) | u64::from(vector(k + 1)) << 32;
+    [two(0), two(2), two(4), two(6)]
 }

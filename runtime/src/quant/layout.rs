@@ -13,10 +13,21 @@ pub(crate) const MAX_GROUPS: usize = 16;
 pub(crate) trait Convert: Copy {
     /// The value of an IEEE half.
     fn half(self, bits: u16) -> f32;
+    /// The values of 16 IEEE halves, little-endian.
+    #[inline(always)]
+    fn sixteen_halves(self, bytes: &[u8; 32]) -> [f32; 16] {
+        let mut out = [0.0; 16];
+        for j in 0..16 {
+            out[j] = self.half(u16_at(bytes, 2 * j));
+        }
+        out
+    }
     /// A byte for each bit, the lowest first: 255 if it is set, else 0.
     fn bytes_of_bits(self, bits: u32) -> [u8; 32];
     /// table[i] for the 32 nibbles i of 16 bytes, the low ones first.
     fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32];
+    /// bias + g, or bias - g where a bit of `signs` is set, for 32 bytes g that were looked up some at a time.
+    fn signed(self, g: [u64; 4], signs: u32, bias: u8) -> [u8; 32];
     /// out = scale * (q - bias) + min
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]);
 }
@@ -34,6 +45,10 @@ impl Convert for Plain {
     }
     fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] {
         nibbles(bytes).map(|i| table[usize::from(i)])
+    }
+    fn signed(self, g: [u64; 4], signs: u32, bias: u8) -> [u8; 32] {
+        let (g, negative): ([u8; 32], _) = (bytemuck::cast(g), self.bytes_of_bits(signs));
+        std::array::from_fn(|j| (g[j] ^ negative[j]).wrapping_sub(negative[j]).wrapping_add(bias))
     }
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
         for j in 0..16 {
@@ -97,6 +112,15 @@ pub(crate) trait Number: Send + Sync + 'static {
     const BYTES: usize;
     /// The number in `bytes`, little-endian.
     fn get(convert: impl Convert, bytes: &[u8]) -> f32;
+    /// The first 16 numbers in `bytes`.
+    #[inline(always)]
+    fn sixteen(convert: impl Convert, bytes: &[u8]) -> [f32; 16] {
+        let (bytes, mut out) = (&bytes[..16 * Self::BYTES], [0.0; 16]);
+        for j in 0..16 {
+            out[j] = Self::get(convert, &bytes[j * Self::BYTES..]);
+        }
+        out
+    }
     /// Writes the nearest number.
     fn put(x: f32, bytes: &mut [u8]);
 }
@@ -104,7 +128,12 @@ pub(crate) trait Number: Send + Sync + 'static {
 /// `Decode::decode` of any `Number`.
 #[inline(always)]
 pub(crate) fn decode_numbers<N: Number>(convert: impl Convert, bytes: &[u8], out: &mut [f32]) {
-    for (bytes, out) in bytes.chunks_exact(N::BYTES).zip(out) {
+    let (chunks, rest) = out.as_chunks_mut::<16>();
+    let (bytes, last) = bytes.split_at(16 * N::BYTES * chunks.len());
+    for (bytes, out) in bytes.chunks_exact(16 * N::BYTES).zip(chunks) {
+        *out = N::sixteen(convert, bytes);
+    }
+    for (bytes, out) in last.chunks_exact(N::BYTES).zip(rest) {
         *out = N::get(convert, bytes);
     }
 }

@@ -23,6 +23,10 @@ impl Number for F16 {
     fn get(convert: impl Convert, bytes: &[u8]) -> f32 {
         convert.half(u16_at(bytes, 0))
     }
+    #[inline(always)]
+    fn sixteen(convert: impl Convert, bytes: &[u8]) -> [f32; 16] {
+        convert.sixteen_halves(bytes.first_chunk().expect("16 numbers are longer"))
+    }
     fn put(x: f32, bytes: &mut [u8]) {
         bytes.copy_from_slice(&half::f16::from_f32(x).to_le_bytes());
     }

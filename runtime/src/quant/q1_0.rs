@@ -13,7 +13,11 @@ impl Packed for Q1_0 {
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
-        convert.bytes_of_bits(u32_at(block, 2 + 4 * i)).map(|set| set & 2)
+        let mut q = convert.bytes_of_bits(u32_at(block, 2 + 4 * i));
+        for j in 0..32 {
+            q[j] &= 2;
+        }
+        q
     }
 
     #[inline(always)]

@@ -13,18 +13,23 @@ impl Packed for Q2_0 {
 
     #[inline(always)]
     fn quants(_: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
-        let bytes = &block[2 + 8 * i..][..8];
-        let mut q = [0; 32];
-        for j in 0..32 {
-            q[j] = bytes[j / 4] >> (2 * (j % 4)) & 3;
-        }
-        q
+        let eight = |k: usize| spread(u16_at(block, 2 + 8 * i + 2 * k));
+        bytemuck::cast([eight(0), eight(1), eight(2), eight(3)])
     }
 
     #[inline(always)]
     fn scales(convert: impl Convert, block: &[u8], scale: &mut [f32; MAX_GROUPS], _: &mut [f32; MAX_GROUPS]) {
         scale[..2].fill(convert.half(u16_at(block, 0)));
     }
+}
+
+/// Eight bit pairs to a byte each: the upper half of the bits moves away from the lower, three times.
+#[inline(always)]
+fn spread(pairs: u16) -> u64 {
+    let mut q = u64::from(pairs);
+    q = (q | q << 24) & 0x0000_00ff_0000_00ff;
+    q = (q | q << 12) & 0x000f_000f_000f_000f;
+    (q | q << 6) & 0x0303_0303_0303_0303
 }
 
 fn encode(x: &[f32], blocks: &mut [u8]) {

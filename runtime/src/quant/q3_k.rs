@@ -18,7 +18,7 @@ impl Packed for Q3K {
     fn quants(_: impl Convert, block: &[u8], i: usize) -> [u8; 32] {
         let mut q = pairs(&block[32..96], i);
         for j in 0..32 {
-            q[j] |= (block[j] >> i & 1) << 2;
+            q[j] |= if block[j] & 1 << i == 0 { 0 } else { 4 };
         }
         q
     }
@@ -36,9 +36,12 @@ impl Packed for Q3K {
 #[inline(always)]
 pub(crate) fn scales(packed: &[u8]) -> [i8; 16] {
     let (a, b, high) = (u32_at(packed, 0), u32_at(packed, 4), u32_at(packed, 8));
-    let four = |low: u32, i: u32| ((low & 0x0f0f_0f0f) | (high >> (2 * i) & 0x0303_0303) << 4).to_le_bytes();
-    let words = [four(a, 0), four(b, 1), four(a >> 4, 2), four(b >> 4, 3)];
-    std::array::from_fn(|j| words[j / 4][j % 4] as i8 - 32)
+    let four = |low: u32, i: u32| (low & 0x0f0f_0f0f) | (high >> (2 * i) & 0x0303_0303) << 4;
+    let mut sc: [i8; 16] = bytemuck::cast([four(a, 0), four(b, 1), four(a >> 4, 2), four(b >> 4, 3)]);
+    for sc in &mut sc {
+        *sc -= 32;
+    }
+    sc
 }
 
 /// The scale of largest magnitude becomes sc = 0, so d may be negative.

@@ -11,6 +11,7 @@ mod case;
 mod data;
 mod reference;
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use gabion::Result;
@@ -57,20 +58,29 @@ pub fn run_all(device: &Arc<dyn Device>, precision: Precision) {
 
 /// The same of some cases. Tells their worst error.
 pub fn run_some(device: &Arc<dyn Device>, precision: Precision, cases: Vec<Case>) {
+    run_on(&[(device.clone(), precision)], cases);
+}
+
+/// The same on several devices: the reference, which takes most of the time, answers each case once.
+pub fn run_on(subjects: &[(Arc<dyn Device>, Precision)], cases: Vec<Case>) {
     let filter = std::env::var("OPS").unwrap_or_default();
-    let own = cases.iter().filter(|case| case.name.contains(&filter) && case.is_for(device.info()));
-    let (mut all, mut worst, mut failures) = (0, 0f64, Vec::new());
-    for case in own {
-        all += 1;
-        match run_case(device.clone(), case, precision) {
-            Ok(report) if report.passed => worst = worst.max(report.nmse),
-            Ok(report) => failures.push(format!("{}: {report:?}", case.name)),
-            Err(error) => failures.push(format!("{}: {error}", case.name)),
+    let names = subjects.iter().map(|(device, precision)| format!("{}, {precision:?}", device.info().name));
+    let mut results: Vec<_> = names.map(|name| (name, 0, 0f64)).collect();
+    let mut failures = Vec::new();
+    for case in cases.iter().filter(|case| case.name.contains(&filter)) {
+        let built = LazyCell::new(|| build::build(case));
+        let own = subjects.iter().zip(&mut results).filter(|((device, _), _)| case.is_for(device.info()));
+        for ((device, precision), (name, count, worst)) in own {
+            *count += 1;
+            match pollster::block_on(report(device.clone(), case, &built, *precision)) {
+                Ok(report) if report.passed => *worst = worst.max(report.nmse),
+                Ok(report) => failures.push(format!("{name}: {}: {report:?}", case.name)),
+                Err(error) => failures.push(format!("{name}: {}: {error}", case.name)),
+            }
         }
     }
-    let (name, failed) = (&device.info().name, failures.len());
-    assert!(failures.is_empty(), "{name}, {precision:?}: {failed} of {all} failed:\n{}", failures.join("\n"));
-    eprintln!("{name}, {precision:?}: {all} cases, worst NMSE {worst:.1e}");
+    assert!(failures.is_empty(), "{} failed of {results:?}:\n{}", failures.len(), failures.join("\n"));
+    results.iter().for_each(|(name, count, worst)| eprintln!("{name}: {count} cases, worst NMSE {worst:.1e}"));
 }
 
 /// Runs a case on a device, waiting for it.
@@ -80,9 +90,12 @@ pub fn run_case(device: Arc<dyn Device>, case: &Case, precision: Precision) -> R
 
 /// Runs a case on a device.
 pub async fn run_case_async(device: Arc<dyn Device>, case: &Case, precision: Precision) -> Result<Report> {
-    let built = build::build(case);
-    let got = run(device, &built, precision, case.seed).await?;
-    Ok(compare(&got, &built, case.tolerance(precision)))
+    report(device, case, &build::build(case), precision).await
+}
+
+async fn report(device: Arc<dyn Device>, case: &Case, built: &Built, precision: Precision) -> Result<Report> {
+    let got = run(device, built, precision, case.seed).await?;
+    Ok(compare(&got, built, case.tolerance(precision)))
 }
 
 /// Runs a built case; the logits of all its batches, one after another.

@@ -6,12 +6,47 @@ use std::ops::Range;
 use super::{Simd, enter};
 use crate::device::cpu::kernels::Scratch;
 use crate::device::cpu::mat_mul::MatMul;
+use crate::quant::layout::Number;
 
 /// Batches of fewer rows are not worth a panel.
 const MIN_ROWS: usize = 4;
 
 pub(super) fn mat_mul<S: Simd>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
     if m.n >= MIN_ROWS { many::<S>(m, rows, scratch) } else { few::<S>(m, rows, scratch) }
+}
+
+/// The same for plain numbers: few rows need no scratch.
+pub(super) fn numbers<S: Simd, N: Number>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {
+    if m.n >= MIN_ROWS {
+        return many::<S>(m, rows, scratch);
+    }
+    enter::<S, _>(
+        #[inline(always)]
+        |s| {
+            for r in rows {
+                for t in 0..m.n {
+                    m.put(t, r, &[dot_numbers::<S, N>(s, m.row(r), &m.x[t * m.cols..][..m.cols])]);
+                }
+            }
+        },
+    )
+}
+
+/// w . x of encoded numbers w.
+#[inline(always)]
+fn dot_numbers<S: Simd, N: Number>(s: S, w: &[u8], x: &[f32]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<16>();
+    let (whole, last) = w.split_at(16 * N::BYTES * chunks.len());
+    let tail: f32 = last.chunks_exact(N::BYTES).zip(rest).map(|(w, x)| N::get(s, w) * x).sum();
+    let mut sums = [s.zero(); 2];
+    for (w, x) in whole.chunks_exact(16 * N::BYTES).zip(chunks) {
+        s.prefetch_after(w);
+        let w = N::sixteen(s, w);
+        for i in (0..16).step_by(S::LANES) {
+            sums[i / 8] = s.fma(s.load(&w[i..]), s.load(&x[i..]), sums[i / 8]);
+        }
+    }
+    tail + s.sum(s.add(sums[0], sums[1]))
 }
 
 fn few<S: Simd>(m: &MatMul<'_>, rows: Range<usize>, scratch: &mut Scratch) {

@@ -134,7 +134,7 @@ fn matrix_kernel<S: Simd>(ty: TensorType, precision: Precision) -> Option<Matrix
     impl<S: Simd> quant::Visitor for Choose<S> {
         type Output = MatrixKernel;
         fn number<N: Number + Decode>(self) -> MatrixKernel {
-            MatrixKernel { run: floats::mat_mul::<S>, decode: decode::<S, N>, quantized: false }
+            MatrixKernel { run: floats::numbers::<S, N>, decode: decode::<S, N>, quantized: false }
         }
         fn packed<P: Packed + Decode>(self) -> MatrixKernel {
             let (run, quantized): (MatMulKernel, bool) = match self.0 {

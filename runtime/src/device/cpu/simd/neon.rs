@@ -41,6 +41,16 @@ impl<const DOT: bool> Convert for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn sixteen_halves(self, bytes: &[u8; 32]) -> [f32; 16] {
+        let mut out = [0.0; 16];
+        for (bits, out) in bytes.as_chunks::<8>().0.iter().zip(out.as_chunks_mut::<4>().0) {
+            // SAFETY: NEON is part of every aarch64; 4 numbers are stored to 4.
+            unsafe { vst1q_f32(out.as_mut_ptr(), halves_to_f32(vcreate_u16(u64::from_le_bytes(*bits)))) };
+        }
+        out
+    }
+
+    #[inline(always)]
     fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
         // SAFETY: as above; 16 bytes are stored in each half of 32.
         unsafe {
@@ -64,6 +74,20 @@ impl<const DOT: bool> Convert for Neon<DOT> {
             let (table, bytes) = (vld1q_u8(table.as_ptr()), vld1q_u8(bytes.as_ptr()));
             vst1q_u8(out.as_mut_ptr(), vqtbl1q_u8(table, vandq_u8(bytes, vdupq_n_u8(15))));
             vst1q_u8(out[16..].as_mut_ptr(), vqtbl1q_u8(table, vshrq_n_u8::<4>(bytes)));
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn signed(self, g: [u64; 4], signs: u32, bias: u8) -> [u8; 32] {
+        let (mut out, negative) = ([0; 32], self.bytes_of_bits(signs));
+        // SAFETY: as above; 16 bytes are read of each half of 32 and stored there.
+        unsafe {
+            for i in 0..2 {
+                let negative = vld1q_u8(negative[16 * i..].as_ptr());
+                let g = veorq_u8(vcombine_u8(vcreate_u8(g[2 * i]), vcreate_u8(g[2 * i + 1])), negative);
+                vst1q_u8(out[16 * i..].as_mut_ptr(), vaddq_u8(vsubq_u8(g, negative), vdupq_n_u8(bias)));
+            }
         }
         out
     }

@@ -59,6 +59,18 @@ impl Convert for Simd128 {
     }
 
     #[inline(always)]
+    fn signed(self, g: [u64; 4], signs: u32, bias: u8) -> [u8; 32] {
+        let (mut out, negative) = ([0; 32], pair_of(self.bytes_of_bits(signs)));
+        for i in 0..2 {
+            let g = v128_xor(u64x2(g[2 * i], g[2 * i + 1]), negative[i]);
+            let q = i8x16_add(i8x16_sub(g, negative[i]), u8x16_splat(bias));
+            // SAFETY: 16 bytes are written to half of 32.
+            unsafe { v128_store(out[16 * i..].as_mut_ptr().cast(), q) };
+        }
+        out
+    }
+
+    #[inline(always)]
     fn weights(self, q: &[u8; 16], bias: u8, scale: f32, min: Option<f32>, out: &mut [f32; 16]) {
         weights(self, q, bias, scale, min, out);
     }

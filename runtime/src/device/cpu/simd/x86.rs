@@ -52,6 +52,10 @@ macro_rules! intrinsics {
 impl<const DOT: u8> Convert for Avx2<DOT> {
     intrinsics! {
         fn half(bits: u16) -> f32 { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits)))) }
+        fn sixteen_halves(bytes: &[u8; 32]) -> [f32; 16] { {
+            let eight = |at: usize| _mm256_cvtph_ps(_mm_loadu_si128(bytes[at..].as_ptr().cast()));
+            std::mem::transmute::<[__m256; 2], [f32; 16]>([eight(0), eight(16)])
+        } }
         fn bytes_of_bits(bits: u32) -> [u8; 32] { {
             if DOT == AVX512_VNNI {
                 return std::mem::transmute::<__m256i, [u8; 32]>(_mm256_movm_epi8(bits));
@@ -68,6 +72,12 @@ impl<const DOT: u8> Convert for Avx2<DOT> {
             let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
             let found = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, _mm256_set1_epi8(15)));
             std::mem::transmute::<__m256i, [u8; 32]>(found)
+        } }
+        fn signed(g: [u64; 4], signs: u32, bias: u8) -> [u8; 32] { {
+            let negative = std::mem::transmute::<[u8; 32], __m256i>(Self(()).bytes_of_bits(signs));
+            let g = _mm256_xor_si256(std::mem::transmute::<[u64; 4], __m256i>(g), negative);
+            let q = _mm256_add_epi8(_mm256_sub_epi8(g, negative), _mm256_set1_epi8(bias as i8));
+            std::mem::transmute::<__m256i, [u8; 32]>(q)
         } }
     }
 
@@ -167,12 +177,20 @@ impl Convert for Avx512 {
         self.row().half(bits)
     }
     #[inline(always)]
+    fn sixteen_halves(self, bytes: &[u8; 32]) -> [f32; 16] {
+        self.row().sixteen_halves(bytes)
+    }
+    #[inline(always)]
     fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
         self.row().bytes_of_bits(bits)
     }
     #[inline(always)]
     fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] {
         self.row().levels(table, bytes)
+    }
+    #[inline(always)]
+    fn signed(self, g: [u64; 4], signs: u32, bias: u8) -> [u8; 32] {
+        self.row().signed(g, signs, bias)
     }
 
     #[inline(always)]
