@@ -1,4 +1,5 @@
-//! A global allocator that counts, for tests which assert how much memory hostile input can take.
+//! A global allocator that counts, for tests which assert how much memory hostile input can take, or how
+//! often work allocates.
 //!
 //! A test binary declares `#[global_allocator] static ALLOC: Counting = Counting;` and wraps what it measures in `peak`.
 //! Counts are of the calling thread, so that tests may run side by side.
@@ -13,6 +14,7 @@ thread_local! {
     // no destructor and no lazy start, so that they may be used from within the allocator
     static NOW: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static CALLS: Cell<usize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
@@ -21,6 +23,7 @@ fn count(bytes: isize) {
 }
 
 fn grown(bytes: usize) {
+    CALLS.set(CALLS.get() + 1);
     count(bytes as isize);
 }
 
@@ -61,4 +64,11 @@ pub fn peak<T>(f: impl FnOnce() -> T) -> (usize, T) {
     PEAK.set(before);
     let result = f();
     ((PEAK.get() - before).max(0) as usize, result)
+}
+
+/// How often `f` made this thread allocate.
+pub fn calls(f: impl FnOnce()) -> usize {
+    let before = CALLS.get();
+    f();
+    CALLS.get() - before
 }

@@ -1,9 +1,8 @@
 //! The devices that model tests run on: every CPU level that this machine has, and a software GPU adapter.
 
-use std::sync::Arc;
-
 use gabion::Runtime;
 use gabion::device::cpu::{Cpu, Level};
+#[cfg(feature = "gpu")]
 use gabion::device::gpu::{Gpu, GpuOptions};
 
 /// A CPU runtime of a level. Its number of threads changes no result.
@@ -18,7 +17,8 @@ pub fn levels() -> impl DoubleEndedIterator<Item = Level> {
 
 /// A software GPU adapter (lavapipe; `GABION_ADAPTER` names another by a part of its name). `None`, with a message, where
 /// there is none; `GABION_REQUIRE_GPU=1` makes that a failure.
-pub fn gpu(options: GpuOptions) -> Option<Arc<Gpu>> {
+#[cfg(feature = "gpu")]
+pub fn gpu(options: GpuOptions) -> Option<std::sync::Arc<Gpu>> {
     let name = std::env::var("GABION_ADAPTER").unwrap_or_else(|_| "llvmpipe".into());
     let options = GpuOptions { name_filter: Some(name), allow_software: true, ..options };
     match pollster::block_on(Gpu::with_options(&options)) {
@@ -32,6 +32,13 @@ pub fn gpu(options: GpuOptions) -> Option<Arc<Gpu>> {
 }
 
 /// The same as a runtime, at the adapter's own limits.
+#[cfg(feature = "gpu")]
 pub fn gpu_runtime() -> Option<Runtime> {
     gpu(GpuOptions::default()).map(|gpu| Runtime::from_device(gpu))
+}
+
+/// None: these tests were built without GPUs.
+#[cfg(not(feature = "gpu"))]
+pub fn gpu_runtime() -> Option<Runtime> {
+    None
 }

@@ -17,7 +17,10 @@ import quickstart  # noqa: E402
 PACKAGES = {
     "cc": "gcc", "gcc": "gcc", "g++": "g++", "clang": "clang", "cmake": "cmake", "make": "make", "pkg-config": "pkg-config",
     "valgrind": "valgrind", "node": "nodejs", "npm": "npm", "chromium": "chromium", "git": "git",
+    "qemu-aarch64": "qemu-user", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
 }
+# package: the C library that it does not bring
+LIBC = {"gcc": "libc6-dev", "gcc-aarch64-linux-gnu": "libc6-dev-arm64-cross"}
 
 # where Chromium's packages keep SwiftShader
 SWIFTSHADER = ["/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib/chromium-browser/vk_swiftshader_icd.json"]
@@ -26,8 +29,7 @@ SWIFTSHADER = ["/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib/chromium-b
 def commands(*names: str) -> None:
     """Programs on the path."""
     packages = [PACKAGES[name] for name in names if shutil.which(name) is None]
-    packages += ["libc6-dev"] if "gcc" in packages else []
-    install(packages)
+    install(packages + [LIBC[package] for package in packages if package in LIBC])
 
 
 def vulkan() -> None:

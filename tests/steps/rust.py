@@ -8,6 +8,7 @@ from .step import Failed, all_of, note, sh, step
 # Built for another platform; a person there has its linker and SDK.
 PLATFORMS = ["aarch64-unknown-linux-gnu", "aarch64-linux-android", "aarch64-apple-ios", "x86_64-pc-windows-gnu"]
 WASM = "wasm32-unknown-unknown"
+ARM = PLATFORMS[0]
 
 
 @step("fmt", "Rust code is formatted")
@@ -75,3 +76,25 @@ def cross() -> None:
     if not there:
         raise Failed("no other platform's target could be added")
     all_of([lambda triple=triple: sh("cargo", "check", "-p", "gabion", "--target", triple) for triple in there])
+
+
+@step("neon", "the op cases on ARM's vector instructions, in an emulator: with and without dot products")
+def neon() -> None:
+    need.rust()
+    need.commands("qemu-aarch64", "aarch64-linux-gnu-gcc")
+    if not need.target(ARM):
+        raise Failed(f"rustup does not bring the target {ARM}")
+    # a processor that has every extension, and one that has none: there, only products differ
+    emulated("max", LEVEL="NEON")
+    emulated("cortex-a57", LEVEL="NEON", OPS="mat_mul")
+
+
+def emulated(processor: str, **more: str) -> None:
+    """The op cases on an ARM processor. GPUs are left out: they are most of what would be compiled."""
+    cargo = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU"
+    tools = {
+        f"{cargo}_LINKER": "aarch64-linux-gnu-gcc",
+        f"{cargo}_RUNNER": f"qemu-aarch64 -cpu {processor} -L /usr/aarch64-linux-gnu",
+    }
+    which = ["-p", "gabion-tests", "--no-default-features", "--target", ARM, "--test", "ops"]
+    sh("cargo", "test", *which, "every_level", "--", "--nocapture", **tools, **more)

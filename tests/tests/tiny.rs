@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use gabion::device::cpu::Level;
+#[cfg(feature = "gpu")]
 use gabion::device::gpu::GpuOptions;
 use gabion::quant::TensorType;
 use gabion::{Error, GenerateOptions, KvType, Model, ModelOptions, Runtime, SamplerOptions, SessionOptions};
@@ -180,6 +181,7 @@ fn on_a_software_gpu() {
 }
 
 #[test]
+#[cfg(feature = "gpu")]
 fn on_a_software_gpu_at_default_limits() {
     if let Some(gpu) = devices::gpu(GpuOptions { default_limits: true, ..Default::default() }) {
         check("GPU at default limits", &Runtime::from_device(gpu));

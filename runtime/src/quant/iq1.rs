@@ -70,5 +70,5 @@ pub(crate) fn iq1_m_scale(block: &[u8]) -> u16 {
 /// A vector's bytes, which are 0, 8 or 16, each with `up` added.
 #[inline(always)]
 fn shifted(vector: u64, up: u64) -> u64 {
-    vector | up * 0x0101_0101_0101_0101
+    vector | (up * 0x0101_0101_0101_0101)
 }

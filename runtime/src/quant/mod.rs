@@ -32,6 +32,7 @@ mod tq2_0;
 
 use layout::{Convert, Decode, Encode, Number, Packed};
 pub use recipe::{Recipe, Shape};
+#[cfg(feature = "gpu")]
 pub(crate) use {q2_0::Q2_0, q2_k::Q2K, q3_k::Q3K, tq1_0::TQ1_0, tq2_0::TQ2_0};
 
 /// A ggml tensor type. The discriminant is the id that GGUF files store.

@@ -3,6 +3,7 @@
 mod cancel;
 mod generate;
 mod limits;
+mod memory;
 mod reuse;
 mod threads;
 
@@ -10,9 +11,13 @@ use std::sync::OnceLock;
 
 use gabion::device::cpu::Level;
 use gabion::{DeviceKind, KvType, Model, ModelOptions, Runtime, Session, SessionOptions};
+use gabion_tests::alloc::Counting;
 use gabion_tests::devices;
 use gabion_tests::golden::nmse;
 use gabion_tests::toy::{self};
+
+#[global_allocator]
+static ALLOC: Counting = Counting;
 
 /// Kernels for many rows may add in another order than those for one.
 const ROUNDING: f64 = 1e-9;

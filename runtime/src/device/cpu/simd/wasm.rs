@@ -16,12 +16,9 @@ pub(crate) struct Simd128(());
 type Pair = [v128; 2];
 
 #[inline(always)]
-fn pair_of(x: [u8; 32]) -> Pair {
-    let (halves, _) = x.as_chunks::<16>();
-    [halves[0], halves[1]].map(|bytes| {
-        let (words, _) = bytes.as_chunks::<8>();
-        u64x2(u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1]))
-    })
+fn pair_of(x: &[u8; 32]) -> Pair {
+    // SAFETY: 32 bytes are read of 32.
+    unsafe { [v128_load(x.as_ptr().cast()), v128_load(x[16..].as_ptr().cast())] }
 }
 
 impl Convert for Simd128 {
@@ -60,7 +57,7 @@ impl Convert for Simd128 {
 
     #[inline(always)]
     fn signed(self, g: [u64; 4], signs: u32, bias: u8) -> [u8; 32] {
-        let (mut out, negative) = ([0; 32], pair_of(self.bytes_of_bits(signs)));
+        let (mut out, negative) = ([0; 32], pair_of(&self.bytes_of_bits(signs)));
         for i in 0..2 {
             let g = v128_xor(u64x2(g[2 * i], g[2 * i + 1]), negative[i]);
             let q = i8x16_add(i8x16_sub(g, negative[i]), u8x16_splat(bias));
@@ -181,7 +178,7 @@ impl Simd for Simd128 {
 impl Simd8 for Simd128 {
     #[inline(always)]
     fn load_bytes(self, x: &[u8; 32]) -> Pair {
-        pair_of(*x)
+        pair_of(x)
     }
     #[inline(always)]
     fn halves(self, low: f32, high: f32) -> Pair {
@@ -192,7 +189,7 @@ impl Simd8 for Simd128 {
 /// The sums of each lane's 4 products of signed bytes.
 #[inline(always)]
 fn dot(q: v128, a: v128) -> v128 {
-    let low = i32x4_extadd_pairwise_i16x8(i16x8_extmul_low_i8x16(q, a));
-    let high = i32x4_extadd_pairwise_i16x8(i16x8_extmul_high_i8x16(q, a));
+    let low = i32x4_dot_i16x8(i16x8_extend_low_i8x16(q), i16x8_extend_low_i8x16(a));
+    let high = i32x4_dot_i16x8(i16x8_extend_high_i8x16(q), i16x8_extend_high_i8x16(a));
     i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(low, high), i32x4_shuffle::<1, 3, 5, 7>(low, high))
 }
