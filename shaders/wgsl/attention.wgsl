@@ -1,22 +1,9 @@
 // out = softmax(scale q·K) V over the positions that a row may see, for four queries per workgroup: up to HEADS heads of one
 // key/value head (over x) by ROWS rows (over y), so that a key or value is loaded once for the four.
-struct Shape {
-    heads: u32,
-    kv_heads: u32,
-    // head_dim / 2
-    pairs: u32,
-    qkv_stride: u32,
-    out_stride: u32,
-    capacity: u32,
-    slots: u32,
-    // positions a row sees, itself included; 0 for all
-    window: u32,
-    scale: f32,
-}
 // HEADS * ROWS is at most 4
 override HEADS: u32 = 4u;
 override ROWS: u32 = 1u;
-@group(0) @binding(0) var<uniform> shape: Shape;
+#import shared/heads
 #import shared/run
 #import shared/cache
 #import shared/attend

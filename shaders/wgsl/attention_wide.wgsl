@@ -1,35 +1,18 @@
 // As attention, for heads whose tiles do not fit: one query head of one row per workgroup, over the positions that
 // the row may see. Keys come in blocks of WIDTH, one an invocation; the softmax is kept online (running maximum m, sum l),
 // and each invocation accumulates one pair of output elements.
-struct Shape {
-    heads: u32,
-    kv_heads: u32,
-    pairs: u32,
-    qkv_stride: u32,
-    out_stride: u32,
-    capacity: u32,
-    slots: u32,
-    // positions a row sees, itself included; 0 for all
-    window: u32,
-    scale: f32,
-}
 // at least head_dim / 2
 override WIDTH: u32 = 64u;
-@group(0) @binding(0) var<uniform> shape: Shape;
+#import shared/heads
 #import shared/run
 #import shared/cache
 @group(0) @binding(2) var<storage, read> qkv: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> keys: array<Pair>;
 @group(0) @binding(4) var<storage, read> values: array<Pair>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-const LOWEST: f32 = -3.0e38;
 // two arrays, so that two barriers a block suffice
 var<workgroup> scores: array<f32, 256>;
 var<workgroup> weights: array<f32, 256>;
-
-fn ring(slot: u32) -> u32 {
-    return select(slot, slot - shape.capacity, slot >= shape.capacity);
-}
 
 // q·k; q's address is the same for all invocations.
 fn score(query: u32, kv_head: u32, slot: u32) -> f32 {

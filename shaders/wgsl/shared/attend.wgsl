@@ -4,7 +4,6 @@
 override WIDTH: u32 = 64u;
 // half of a head's elements, at most 128
 override PAIRS: u32 = 32u;
-const LOWEST: f32 = -3.0e38;
 const BLOCK: u32 = 256u;
 // by element of a head
 var<workgroup> query: array<vec4<f32>, 256>;
@@ -17,10 +16,6 @@ var<workgroup> tops: array<vec4<f32>, 128>;
 struct Softmax { m: vec4<f32>, l: vec4<f32> }
 // Positions that each query sees: first, and the end.
 struct Seen { first: vec4<u32>, end: vec4<u32> }
-
-fn ring(slot: u32) -> u32 {
-    return select(slot, slot - shape.capacity, slot >= shape.capacity);
-}
 
 // The sum of one vec4 per invocation, in a fixed order.
 fn sum_of_all(lane: u32, value: vec4<f32>) -> vec4<f32> {

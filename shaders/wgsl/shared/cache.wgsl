@@ -19,6 +19,8 @@ fn unpacked(p: Pair) -> vec2<f32> {
     return unpack2x16float(p);
 }
 #endif
+// below every score
+const LOWEST: f32 = -3.0e38;
 
 fn key_at(kv_head: u32, slot: u32, pair: u32) -> u32 {
     return ((kv_head * (shape.slots / 8u) + slot / 8u) * shape.pairs + pair) * 8u + slot % 8u;
@@ -26,4 +28,9 @@ fn key_at(kv_head: u32, slot: u32, pair: u32) -> u32 {
 
 fn value_at(kv_head: u32, slot: u32, pair: u32) -> u32 {
     return (kv_head * shape.slots + slot) * shape.pairs + pair;
+}
+
+// The slot of a position, from one that may lie up to a ring too far.
+fn ring(slot: u32) -> u32 {
+    return select(slot, slot - shape.capacity, slot >= shape.capacity);
 }

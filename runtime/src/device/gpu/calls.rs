@@ -1,5 +1,7 @@
 //! Lowers a plan's ops to kernel calls: which shader, which constants and fields, over which buffers and how many workgroups.
 
+mod attention;
+
 use super::Tuning;
 use super::fuse::{self, Step};
 use super::loader::GpuWeights;
@@ -7,14 +9,12 @@ use super::pipeline::{Constants, Slice};
 use super::planes::TILE;
 use super::program::{Grid, stride};
 use super::state::Buffers;
-use crate::graph::{Activation, AttentionPlan, BufId, Op, Plan, RopeStyle, WeightId};
+use crate::graph::{Activation, BufId, Op, Plan, WeightId};
 
 /// Invocations per workgroup of the elementwise kernels.
 pub(super) const WIDTH: u32 = 64;
 /// Columns that an invocation of embed makes.
 const EMBED_COLUMNS: u32 = 8;
-/// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
-const TILE_QUERIES: usize = 4;
 
 /// A launch before its pipeline, uniform and bind group exist.
 pub(super) struct Call {
@@ -41,11 +41,6 @@ pub(super) fn calls(weights: &GpuWeights, buffers: &Buffers, head: bool, single:
         builder.step(&step);
     }
     builder.calls
-}
-
-/// Positions a row sees; 0 for all.
-fn window(layer: &AttentionPlan) -> u32 {
-    layer.window.map_or(0, |window| u32::try_from(window).unwrap_or(0))
 }
 
 pub(super) struct Builder<'a> {
@@ -123,23 +118,24 @@ impl Builder<'_> {
     /// Copies the rows of `hidden` whose logits are wanted to the head's own buffer.
     fn gather(&mut self) {
         let hidden = self.plan().hidden;
-        let (width, stride) = (self.plan().width(hidden) as u32, self.stride(hidden));
         let source = Slice::whole(self.buffers.of(self.plan(), hidden, false));
-        let fields = [("n", width), ("x_stride", stride), ("out_stride", stride), ("head", 1)];
-        let buffers = [("x", source), ("out", self.slice(hidden))];
-        self.call("copy_rows", &fields, &buffers, self.per_row(width.div_ceil(WIDTH)));
+        self.copy_rows((source, self.stride(hidden)), hidden, true);
     }
 
     /// Kernels add to what `out` holds; another summand is copied there first. Returns the kernels' `accumulate`.
     pub(super) fn accumulate(&mut self, add: Option<BufId>, out: BufId) -> u32 {
         if let Some(add) = add.filter(|&add| add != out) {
-            let width = self.plan().width(out) as u32;
-            let strides = (self.stride(add), self.stride(out));
-            let fields = [("n", width), ("x_stride", strides.0), ("out_stride", strides.1), ("head", 0)];
-            let buffers = [("x", self.slice(add)), ("out", self.slice(out))];
-            self.call("copy_rows", &fields, &buffers, self.per_row(width.div_ceil(WIDTH)));
+            self.copy_rows((self.slice(add), self.stride(add)), out, false);
         }
         u32::from(add.is_some())
+    }
+
+    /// Copies rows of `x`, a memory and its stride, to `out`: all of them, or the `wanted` ones.
+    fn copy_rows(&mut self, (x, x_stride): (Slice, u32), out: BufId, wanted: bool) {
+        let n = self.plan().width(out) as u32;
+        let fields = [("n", n), ("x_stride", x_stride), ("out_stride", self.stride(out)), ("head", u32::from(wanted))];
+        let buffers = [("x", x), ("out", self.slice(out))];
+        self.call("copy_rows", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
     }
 
     fn embed(&mut self, table: WeightId, scale: f32, out: BufId) {
@@ -182,128 +178,6 @@ impl Builder<'_> {
         let buffers = [("x", self.slice(x)), ("weight", self.vector(weight)), ("out", self.slice(out))];
         self.call("rms_norm", &fields, &buffers, self.per_row(1));
         self.constants(&[("WIDTH", self.tuning().norm_width)]);
-    }
-
-    /// Where a vector starts in the arena, in words.
-    fn arena_word(&self, id: Option<WeightId>) -> u32 {
-        id.map_or(0, |id| (self.weights.placement.vectors[&id] / 4) as u32)
-    }
-
-    fn attend(&mut self, qkv: BufId, layer: usize, out: BufId) {
-        let plan = self.plan();
-        let a = &plan.layers[layer];
-        let (rope, tables, cache) = (&plan.ropes[a.rope], self.buffers.tables[a.rope], &self.buffers.caches[layer]);
-        let (window, pairs) = (window(a), a.head_dim as u32 / 2);
-        let fields = [
-            ("heads", a.heads as u32),
-            ("kv_heads", a.kv_heads as u32),
-            ("pairs", pairs),
-            ("capacity", cache.capacity),
-            ("slots", cache.slots),
-            ("window", window),
-            ("rotated", rope.inv_freq.len() as u32),
-            ("neighbours", u32::from(rope.style == RopeStyle::Norm)),
-            ("coarse", tables.coarse),
-            ("fine", tables.fine),
-            ("q_norm", self.arena_word(a.q_norm)),
-            ("k_norm", self.arena_word(a.k_norm)),
-            ("eps", plan.rms_eps.to_bits()),
-            ("scale", a.scale.to_bits()),
-        ];
-        let partials = ("partials", Slice::whole(&self.buffers.partials));
-        let buffers = [
-            ("qkv", self.slice(qkv)),
-            ("keys", Slice::whole(&cache.keys)),
-            ("values", Slice::whole(&cache.values)),
-            ("angles", Slice::whole(&self.buffers.angles)),
-            ("norms", Slice::whole(&self.weights.arena)),
-            ("out", self.slice(out)),
-            partials.clone(),
-        ];
-        let (heads, dim) = (a.heads as u32, a.head_dim as u32);
-        let groups = (a.kv_heads * (a.heads / a.kv_heads).div_ceil(TILE_QUERIES)) as u32;
-        let norms = (u32::from(a.q_norm.is_some()), u32::from(a.k_norm.is_some()));
-        let (width, span) = (self.tuning().attention_width(pairs), self.tuning().span);
-        let shader = format!("decode_attention.{}", self.buffers.kv);
-        self.call(&shader, &fields, &buffers, Grid::Spans { x: groups, window });
-        let norms = [("NORM_Q", norms.0), ("NORM_K", norms.1)];
-        self.constants(&[("WIDTH", width), ("PAIRS", pairs), norms[0], norms[1], ("SPAN", span)]);
-        if cache.capacity > span {
-            let fields = [("heads", heads), ("head_dim", dim), ("window", window)];
-            let buffers = [partials, ("out", self.slice(out))];
-            self.call("merge_heads", &fields, &buffers, Grid::Merge { x: heads, window });
-            self.constants(&[("WIDTH", width), ("SPAN", span)]);
-        }
-    }
-
-    fn rope_store(&mut self, qkv: BufId, layer: usize) {
-        let plan = self.plan();
-        let a = &plan.layers[layer];
-        let (rope, tables, cache) = (&plan.ropes[a.rope], self.buffers.tables[a.rope], &self.buffers.caches[layer]);
-        let fields = [
-            ("heads", a.heads as u32),
-            ("kv_heads", a.kv_heads as u32),
-            ("pairs", a.head_dim as u32 / 2),
-            ("stride", self.stride(qkv)),
-            ("capacity", cache.capacity),
-            ("slots", cache.slots),
-            ("rotated", rope.inv_freq.len() as u32),
-            ("neighbours", u32::from(rope.style == RopeStyle::Norm)),
-            ("coarse", tables.coarse),
-            ("fine", tables.fine),
-            ("eps", plan.rms_eps.to_bits()),
-        ];
-        // a missing norm is never read; any vector may stand for it
-        let norm = |id: Option<WeightId>| id.map_or(Slice::whole(&self.weights.arena), |id| self.vector(id));
-        let buffers = [
-            ("qkv", self.slice(qkv)),
-            ("q_norm", norm(a.q_norm)),
-            ("k_norm", norm(a.k_norm)),
-            ("angles", Slice::whole(&self.buffers.angles)),
-            ("keys", Slice::whole(&cache.keys)),
-            ("values", Slice::whole(&cache.values)),
-        ];
-        let width = self.tuning().rope_width;
-        let norms = (u32::from(a.q_norm.is_some()), u32::from(a.k_norm.is_some()));
-        let heads = (a.heads + 2 * a.kv_heads) as u32;
-        self.call(&format!("rope_store.{}", self.buffers.kv), &fields, &buffers, self.per_row(heads));
-        self.constants(&[("WIDTH", width), ("NORM_Q", norms.0), ("NORM_K", norms.1)]);
-    }
-
-    fn attention(&mut self, qkv: BufId, layer: usize, out: BufId) {
-        let a = &self.plan().layers[layer];
-        let cache = &self.buffers.caches[layer];
-        let pairs = a.head_dim as u32 / 2;
-        let fields = [
-            ("heads", a.heads as u32),
-            ("kv_heads", a.kv_heads as u32),
-            ("pairs", pairs),
-            ("qkv_stride", self.stride(qkv)),
-            ("out_stride", self.stride(out)),
-            ("capacity", cache.capacity),
-            ("slots", cache.slots),
-            ("window", window(a)),
-            ("scale", a.scale.to_bits()),
-        ];
-        let buffers = [
-            ("qkv", self.slice(qkv)),
-            ("keys", Slice::whole(&cache.keys)),
-            ("values", Slice::whole(&cache.values)),
-            ("out", self.slice(out)),
-        ];
-        let (kv, group) = (self.buffers.kv, a.heads / a.kv_heads);
-        if a.head_dim > fuse::MAX_HEAD_DIM {
-            let heads = a.heads as u32;
-            self.call(&format!("attention_wide.{kv}"), &fields, &buffers, self.per_row(heads));
-            return self.constants(&[("WIDTH", pairs.next_power_of_two().max(32))]);
-        }
-        // rows of a window would start their blocks of keys at different positions, and round differently
-        let heads = group.min(TILE_QUERIES);
-        let rows = if a.window.is_some() { 1 } else { (TILE_QUERIES / heads) as u32 };
-        let grid = Grid::Rows { x: (a.kv_heads * group.div_ceil(heads)) as u32, each: rows };
-        let width = self.tuning().attention_width(pairs);
-        self.call(&format!("attention.{kv}"), &fields, &buffers, grid);
-        self.constants(&[("WIDTH", width), ("PAIRS", pairs), ("HEADS", heads as u32), ("ROWS", rows)]);
     }
 
     fn glu(&mut self, x: BufId, activation: Activation, out: BufId) {

@@ -1,0 +1,127 @@
+//! The calls of rope, cache writes and attention.
+
+use super::{Binding, Builder, Field};
+use crate::device::gpu::fuse;
+use crate::device::gpu::pipeline::Slice;
+use crate::device::gpu::program::Grid;
+use crate::graph::{AttentionPlan, BufId, RopeStyle, WeightId};
+
+/// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
+const TILE_QUERIES: usize = 4;
+
+/// Positions a row sees; 0 for all.
+fn window(layer: &AttentionPlan) -> u32 {
+    layer.window.map_or(0, |window| u32::try_from(window).unwrap_or(0))
+}
+
+/// Half of a head's elements.
+fn pairs(layer: &AttentionPlan) -> u32 {
+    layer.head_dim as u32 / 2
+}
+
+/// Which heads the rope kernels norm.
+fn norm_constants(layer: &AttentionPlan) -> [Field; 2] {
+    [("NORM_Q", u32::from(layer.q_norm.is_some())), ("NORM_K", u32::from(layer.k_norm.is_some()))]
+}
+
+impl Builder<'_> {
+    /// A layer's heads, and the ring of its cache.
+    fn cache_fields(&self, layer: usize) -> [Field; 5] {
+        let (a, cache) = (&self.plan().layers[layer], &self.buffers.caches[layer]);
+        [
+            ("heads", a.heads as u32),
+            ("kv_heads", a.kv_heads as u32),
+            ("pairs", pairs(a)),
+            ("capacity", cache.capacity),
+            ("slots", cache.slots),
+        ]
+    }
+
+    /// A layer's rotary embedding, and the epsilon of the norms before it.
+    fn rope_fields(&self, layer: usize) -> [Field; 5] {
+        let index = self.plan().layers[layer].rope;
+        let (rope, tables) = (&self.plan().ropes[index], self.buffers.tables[index]);
+        [
+            ("rotated", rope.inv_freq.len() as u32),
+            ("neighbours", u32::from(rope.style == RopeStyle::Norm)),
+            ("coarse", tables.coarse),
+            ("fine", tables.fine),
+            ("eps", self.plan().rms_eps.to_bits()),
+        ]
+    }
+
+    /// The projections and the layer's cache.
+    fn cache_buffers(&self, qkv: BufId, layer: usize) -> [Binding; 3] {
+        let cache = &self.buffers.caches[layer];
+        [("qkv", self.slice(qkv)), ("keys", Slice::whole(&cache.keys)), ("values", Slice::whole(&cache.values))]
+    }
+
+    /// Where a vector starts in the arena, in words.
+    fn arena_word(&self, id: Option<WeightId>) -> u32 {
+        id.map_or(0, |id| (self.weights.placement.vectors[&id] / 4) as u32)
+    }
+
+    pub(super) fn attend(&mut self, qkv: BufId, layer: usize, out: BufId) {
+        let a = &self.plan().layers[layer];
+        let (window, (width, span)) = (window(a), (self.tuning().attention_width(pairs(a)), self.tuning().span));
+        let mut fields = [self.cache_fields(layer), self.rope_fields(layer)].concat();
+        fields.extend([("q_norm", self.arena_word(a.q_norm)), ("k_norm", self.arena_word(a.k_norm))]);
+        fields.extend([("window", window), ("scale", a.scale.to_bits())]);
+        let partials = ("partials", Slice::whole(&self.buffers.partials));
+        let mut buffers = self.cache_buffers(qkv, layer).to_vec();
+        buffers.extend([("angles", Slice::whole(&self.buffers.angles)), ("norms", Slice::whole(&self.weights.arena))]);
+        buffers.extend([("out", self.slice(out)), partials.clone()]);
+        let mut constants = norm_constants(a).to_vec();
+        constants.extend([("WIDTH", width), ("PAIRS", pairs(a)), ("SPAN", span)]);
+        let groups = (a.kv_heads * (a.heads / a.kv_heads).div_ceil(TILE_QUERIES)) as u32;
+        let merged = [("heads", a.heads as u32), ("head_dim", a.head_dim as u32), ("window", window)];
+        let several = self.buffers.caches[layer].capacity > span;
+        let shader = format!("decode_attention.{}", self.buffers.kv);
+        self.call(&shader, &fields, &buffers, Grid::Spans { x: groups, window });
+        self.constants(&constants);
+        if several {
+            let buffers = [partials, ("out", self.slice(out))];
+            self.call("merge_heads", &merged, &buffers, Grid::Merge { x: merged[0].1, window });
+            self.constants(&[("WIDTH", width), ("SPAN", span)]);
+        }
+    }
+
+    pub(super) fn rope_store(&mut self, qkv: BufId, layer: usize) {
+        let a = &self.plan().layers[layer];
+        let mut fields = [self.cache_fields(layer), self.rope_fields(layer)].concat();
+        fields.push(("stride", self.stride(qkv)));
+        // a missing norm is never read; any vector may stand for it
+        let norm = |id: Option<WeightId>| id.map_or(Slice::whole(&self.weights.arena), |id| self.vector(id));
+        let mut buffers = self.cache_buffers(qkv, layer).to_vec();
+        buffers.extend([("q_norm", norm(a.q_norm)), ("k_norm", norm(a.k_norm))]);
+        buffers.push(("angles", Slice::whole(&self.buffers.angles)));
+        let mut constants = norm_constants(a).to_vec();
+        constants.push(("WIDTH", self.tuning().rope_width));
+        let heads = (a.heads + 2 * a.kv_heads) as u32;
+        self.call(&format!("rope_store.{}", self.buffers.kv), &fields, &buffers, self.per_row(heads));
+        self.constants(&constants);
+    }
+
+    pub(super) fn attention(&mut self, qkv: BufId, layer: usize, out: BufId) {
+        let a = &self.plan().layers[layer];
+        let (pairs, group) = (pairs(a), a.heads / a.kv_heads);
+        let mut fields = self.cache_fields(layer).to_vec();
+        fields.extend([("qkv_stride", self.stride(qkv)), ("out_stride", self.stride(out))]);
+        fields.extend([("window", window(a)), ("scale", a.scale.to_bits())]);
+        let mut buffers = self.cache_buffers(qkv, layer).to_vec();
+        buffers.push(("out", self.slice(out)));
+        let kv = self.buffers.kv;
+        if a.head_dim > fuse::MAX_HEAD_DIM {
+            let heads = a.heads as u32;
+            self.call(&format!("attention_wide.{kv}"), &fields, &buffers, self.per_row(heads));
+            return self.constants(&[("WIDTH", pairs.next_power_of_two().max(32))]);
+        }
+        // rows of a window would start their blocks of keys at different positions, and round differently
+        let heads = group.min(TILE_QUERIES);
+        let rows = if a.window.is_some() { 1 } else { (TILE_QUERIES / heads) as u32 };
+        let grid = Grid::Rows { x: (a.kv_heads * group.div_ceil(heads)) as u32, each: rows };
+        let width = self.tuning().attention_width(pairs);
+        self.call(&format!("attention.{kv}"), &fields, &buffers, grid);
+        self.constants(&[("WIDTH", width), ("PAIRS", pairs), ("HEADS", heads as u32), ("ROWS", rows)]);
+    }
+}

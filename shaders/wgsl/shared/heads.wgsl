@@ -1,0 +1,15 @@
+// What the attention kernels of many rows know of their layer.
+struct Shape {
+    heads: u32,
+    kv_heads: u32,
+    // head_dim / 2
+    pairs: u32,
+    qkv_stride: u32,
+    out_stride: u32,
+    capacity: u32,
+    slots: u32,
+    // positions a row sees, itself included; 0 for all
+    window: u32,
+    scale: f32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
