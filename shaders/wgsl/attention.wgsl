@@ -8,8 +8,8 @@ override ROWS: u32 = 1u;
 #import shared/cache
 #import shared/attend
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
-@group(0) @binding(3) var<storage, read> keys: array<Pair>;
-@group(0) @binding(4) var<storage, read> values: array<Pair>;
+@group(0) @binding(3) var<storage, read> keys: array<Word>;
+@group(0) @binding(4) var<storage, read> values: array<Word>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(WIDTH)

@@ -7,8 +7,8 @@ override WIDTH: u32 = 64u;
 #import shared/run
 #import shared/cache
 @group(0) @binding(2) var<storage, read> qkv: array<vec2<f32>>;
-@group(0) @binding(3) var<storage, read> keys: array<Pair>;
-@group(0) @binding(4) var<storage, read> values: array<Pair>;
+@group(0) @binding(3) var<storage, read> keys: array<Word>;
+@group(0) @binding(4) var<storage, read> values: array<Word>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 // two arrays, so that two barriers a block suffice
 var<workgroup> scores: array<f32, 256>;
@@ -16,10 +16,10 @@ var<workgroup> weights: array<f32, 256>;
 
 // q·k; q's address is the same for all invocations.
 fn score(query: u32, kv_head: u32, slot: u32) -> f32 {
-    let key = key_at(kv_head, slot, 0u);
+    let key = key_at(kv_head, slot);
     var sum = 0.0;
     for (var pair = 0u; pair < shape.pairs; pair++) {
-        sum += dot(qkv[query + pair], unpacked(keys[key + 8u * pair]));
+        sum += dot(qkv[query + pair], key_pair(key, pair));
     }
     return shape.scale * sum;
 }
@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var i = 0u; i < count; i++) {
             let p = weights[i];
             l += p;
-            acc += p * unpacked(values[value_at(kv_head, slot, pair)]);
+            acc += p * value_pair(value_at(kv_head, slot), pair);
             slot = ring(slot + 1u);
         }
     }

@@ -27,18 +27,10 @@ struct Shape {
 #import shared/spans
 #import shared/attend
 #import shared/own_row
-@group(0) @binding(3) var<storage, read_write> keys: array<Pair>;
-@group(0) @binding(4) var<storage, read_write> values: array<Pair>;
+@group(0) @binding(3) var<storage, read_write> keys: array<Word>;
+@group(0) @binding(4) var<storage, read_write> values: array<Word>;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 @group(0) @binding(8) var<storage, read_write> partials: array<f32>;
-
-fn own_score(lane: u32) -> vec4<f32> {
-    var sum = vec4<f32>(0.0);
-    for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
-        sum += query[e] * own_key[e];
-    }
-    return shape.scale * sum_of_all(lane, sum);
-}
 
 // Stores the heads, or what merge_heads needs of a span of them.
 fn store(lane: u32, head: u32, heads: u32, m: vec4<f32>, l: vec4<f32>, all: u32, span: u32) {
@@ -78,14 +70,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     rotate(lane);
     workgroupBarrier();
-    pack(lane, kv_head, last && chunk == 0u);
-    workgroupBarrier();
+    if (last && chunk == 0u) {
+        store_key(lane, KEY, kv_head, run.pos % shape.capacity);
+        store_value(lane, VALUE, kv_head, run.pos % shape.capacity);
+    }
     let own = own_score(lane);
     let m = select(vec4<f32>(LOWEST), own, last);
     let l = select(vec4<f32>(0.0), vec4<f32>(1.0), last && lane == 0u);
-    for (var e = lane; e < 2u * PAIRS; e += WIDTH) {
-        acc[e] = select(vec4<f32>(0.0), vec4<f32>(own_value[e]), last);
-    }
+    begin_sums(lane, last);
     workgroupBarrier();
     let begin = first_seen(run.pos) + group.y * SPAN;
     let end = min(begin + SPAN, run.pos);

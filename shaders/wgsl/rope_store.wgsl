@@ -1,5 +1,5 @@
 // One head of one row of [q heads | k heads | v heads] per workgroup: RMS-norms q and k heads where the layer has such norms,
-// rotates them in place, and stores k and v in the cache. Heads over x, rows over y; invocation i makes elements 2i, 2i+1.
+// rotates them in place, and stores k and v in the cache. Heads over x, rows over y.
 struct Shape {
     heads: u32,
     kv_heads: u32,
@@ -23,29 +23,24 @@ override NORM_K: u32 = 1u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
 #import shared/cache
+#import shared/store
 #import shared/sum
 #import shared/rope
 @group(0) @binding(2) var<storage, read_write> qkv: array<f32>;
 @group(0) @binding(3) var<storage, read> q_norm: array<f32>;
 @group(0) @binding(4) var<storage, read> k_norm: array<f32>;
-@group(0) @binding(6) var<storage, read_write> keys: array<Pair>;
-@group(0) @binding(7) var<storage, read_write> values: array<Pair>;
-var<workgroup> head: array<f32, 512>;
+@group(0) @binding(6) var<storage, read_write> keys: array<Word>;
+@group(0) @binding(7) var<storage, read_write> values: array<Word>;
 
-// Element e of the head after rotation.
-fn rotated(pos: u32, e: u32) -> f32 {
-    if (e >= 2u * shape.rotated) {
-        return head[e];
+// Rotates the head; an invocation touches both elements of its pairs.
+fn rotate(lane: u32, pos: u32) {
+    for (var j = lane; j < shape.rotated; j += WIDTH) {
+        let t = turn(pos, j);
+        let at = partners(j);
+        let v = vec2<f32>(head[at.x], head[at.y]);
+        head[at.x] = v.x * t.x - v.y * t.y;
+        head[at.y] = v.y * t.x + v.x * t.y;
     }
-    if (shape.neighbours != 0u) {
-        let t = turn(pos, e / 2u);
-        return select(head[e] * t.x - head[e + 1u] * t.y, head[e] * t.x + head[e - 1u] * t.y, (e & 1u) == 1u);
-    }
-    let t = turn(pos, e % shape.rotated);
-    if (e < shape.rotated) {
-        return head[e] * t.x - head[e + shape.rotated] * t.y;
-    }
-    return head[e] * t.x + head[e - shape.rotated] * t.y;
 }
 
 fn norm_weight(is_query: bool, e: u32) -> f32 {
@@ -83,17 +78,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         norm(lane, is_query, select(NORM_K, NORM_Q, is_query) != 0u && !is_value);
     }
     workgroupBarrier();
-    for (var p = lane; p < shape.pairs; p += WIDTH) {
-        if (is_value) {
-            let kv_head = group.x - shape.heads - shape.kv_heads;
-            values[value_at(kv_head, slot, p)] = packed(vec2<f32>(head[2u * p], head[2u * p + 1u]));
-        } else {
-            let pair = vec2<f32>(rotated(pos, 2u * p), rotated(pos, 2u * p + 1u));
-            qkv[source + 2u * p] = pair.x;
-            qkv[source + 2u * p + 1u] = pair.y;
-            if (!is_query) {
-                keys[key_at(group.x - shape.heads, slot, p)] = packed(pair);
-            }
-        }
+    if (is_value) {
+        store_value(lane, 0u, group.x - shape.heads - shape.kv_heads, slot);
+        return;
+    }
+    rotate(lane, pos);
+    workgroupBarrier();
+    for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
+        qkv[source + e] = head[e];
+    }
+    if (!is_query) {
+        store_key(lane, 0u, group.x - shape.heads, slot);
     }
 }

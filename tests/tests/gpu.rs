@@ -232,16 +232,6 @@ fn the_same_prompt_gives_the_same_bits() {
 }
 
 #[test]
-fn an_integer_cache_is_unsupported() {
-    let Some(gpu) = gpu(GpuOptions::default()) else { return };
-    let weights = loaded(&gpu, &attention_case()).unwrap();
-    for kv in [KvType::Q8_0, KvType::Q4_0] {
-        let error = weights.clone().state(&StateOptions { kv, ..options(64) }).err().expect("an error");
-        assert!(matches!(&error, Error::Unsupported(text) if text.contains(kv.name())), "{error}");
-    }
-}
-
-#[test]
 fn an_abandoned_load_harms_nobody() {
     let Some(gpu) = gpu(GpuOptions::default()) else { return };
     let built = attention_case();

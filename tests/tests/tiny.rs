@@ -98,9 +98,13 @@ fn problems(model: &Model, prompt: &TinyPrompt) -> Vec<String> {
 /// Caches of 8 and 4 bits, by how far they move the logits. (Greedy tokens may differ.)
 #[test]
 fn integer_caches_are_close() {
-    let runtime = devices::cpu(Level::best(), None);
+    let runtimes = [Some(devices::cpu(Level::best(), None)), devices::gpu_runtime()];
+    runtimes.iter().flatten().for_each(integer_caches_are_close_on);
+}
+
+fn integer_caches_are_close_on(runtime: &Runtime) {
     for (name, path) in files().iter().filter(|(name, _)| ["llama", "qwen2", "gemma3"].contains(&name.as_str())) {
-        let model = open(path, &runtime).unwrap();
+        let model = open(path, runtime).unwrap();
         for prompt in prompts(path) {
             let off = |kv| {
                 let mut session = model.session(&SessionOptions { kv: Some(kv), ..Default::default() }).unwrap();

@@ -58,10 +58,10 @@ pub(crate) struct Global {
 pub(crate) enum Kv {
     F16,
     F32,
-    /// 8 bits (on the CPU)
+    /// 8 bits
     #[value(name = "q8_0")]
     Q8,
-    /// 4 bits (on the CPU)
+    /// 4 bits
     #[value(name = "q4_0")]
     Q4,
 }

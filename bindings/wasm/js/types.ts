@@ -72,7 +72,7 @@ export interface SessionOptions {
   contextSize?: number;
   /** Tokens computed at once. Default: what the device prefers. */
   batchSize?: number;
-  /** Element type of the KV cache; `q8_0` and `q4_0` on the CPU only. Default `f16`, or `f32` where the model was loaded `exact`. */
+  /** Element type of the KV cache. Default `f16`, or `f32` where the model was loaded `exact`. */
   kv?: 'f16' | 'f32' | 'q8_0' | 'q4_0';
 }
 

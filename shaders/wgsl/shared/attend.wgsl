@@ -42,18 +42,34 @@ fn top_of_all(lane: u32, value: vec4<f32>) -> vec4<f32> {
     return top;
 }
 
+// What the pairs from `first` on, a word of each of four keys, add to their scores.
+fn word_scores(first: u32, a: Word, b: Word, c: Word, d: Word) -> mat4x4<f32> {
+    var s: mat4x4<f32>;
+    for (var k = 0u; k < PER; k++) {
+        // the padding of keys is zero
+        let e = 2u * min(first + k, PAIRS - 1u);
+        let q = mat2x4<f32>(query[e], query[e + 1u]);
+        s += mat4x4<f32>(q * pair_in(a, k), q * pair_in(b, k), q * pair_in(c, k), q * pair_in(d, k));
+    }
+    return s;
+}
+
 // Scores of four keys, WIDTH apart, a column each: the queries are loaded once for all of them.
 fn four_scores(kv_head: u32, slots: vec4<u32>) -> mat4x4<f32> {
-    let a = key_at(kv_head, slots.x, 0u);
-    let b = key_at(kv_head, slots.y, 0u);
-    let c = key_at(kv_head, slots.z, 0u);
-    let d = key_at(kv_head, slots.w, 0u);
+    let a = key_at(kv_head, slots.x);
+    let b = key_at(kv_head, slots.y);
+    let c = key_at(kv_head, slots.z);
+    let d = key_at(kv_head, slots.w);
     var s: mat4x4<f32>;
-    for (var p = 0u; p < PAIRS; p++) {
-        let q = mat2x4<f32>(query[2u * p], query[2u * p + 1u]);
-        let i = 8u * p;
+    for (var first = 0u; first < PAIRS; first += GROUP) {
+        var part: mat4x4<f32>;
+        for (var p = first; p < min(first + GROUP, PAIRS); p += PER) {
+            let i = 8u * (p / PER);
+            part += word_scores(p, keys[a + i], keys[b + i], keys[c + i], keys[d + i]);
+        }
+        let g = first / GROUP;
         s += mat4x4<f32>(
-            q * unpacked(keys[a + i]), q * unpacked(keys[b + i]), q * unpacked(keys[c + i]), q * unpacked(keys[d + i]),
+            key_scale(a, g) * part[0], key_scale(b, g) * part[1], key_scale(c, g) * part[2], key_scale(d, g) * part[3],
         );
     }
     return s * shape.scale;
@@ -96,18 +112,18 @@ fn add_values(lane: u32, kv_head: u32, start: u32, count: u32, keep: vec4<f32>) 
         var slot = start;
         for (var i = 0u; i < count; i++) {
             let w = scores[i];
-            let at = value_at(kv_head, slot, 0u);
-            let a = unpacked(values[at + pair.x]);
+            let at = value_at(kv_head, slot);
+            let a = value_pair(at, pair.x);
             even[0] += w * a.x;
             odd[0] += w * a.y;
             if (PAIRS > WIDTH) {
-                let b = unpacked(values[at + pair.y]);
+                let b = value_pair(at, pair.y);
                 even[1] += w * b.x;
                 odd[1] += w * b.y;
             }
             if (PAIRS > 2u * WIDTH) {
-                let c = unpacked(values[at + pair.z]);
-                let d = unpacked(values[at + pair.w]);
+                let c = value_pair(at, pair.z);
+                let d = value_pair(at, pair.w);
                 even[2] += w * c.x;
                 odd[2] += w * c.y;
                 even[3] += w * d.x;

@@ -1,33 +1,60 @@
-// The key/value cache of one layer, a ring of `shape.slots` positions (a multiple of 8 in memory), two elements a word (f16)
-// or a vec2 (f32). Keys of eight positions lie together, pair by pair, so that neighbouring invocations, each with its own
-// key, read neighbouring words; values lie position by position, so that neighbours, each with its own pair, do too.
-// Needs `shape.slots` (allocated), `shape.capacity` (the ring) and `shape.pairs` (head_dim / 2).
-#ifdef KV_F32
-alias Pair = vec2<f32>;
-fn packed(v: vec2<f32>) -> Pair {
-    return v;
-}
-fn unpacked(p: Pair) -> vec2<f32> {
-    return p;
-}
-#else
-alias Pair = u32;
-fn packed(v: vec2<f32>) -> Pair {
-    return pack2x16float(v);
-}
-fn unpacked(p: Pair) -> vec2<f32> {
-    return unpack2x16float(p);
-}
-#endif
+// The key/value cache of one layer, a ring of `shape.slots` positions (a multiple of 8 in memory). A head's key or value is
+// words of PER pairs of elements each and then, where elements are SCALED, words of two scales each, one for GROUP pairs.
+// Keys of eight positions lie together, word by word, so that neighbouring invocations, each with its own key, read
+// neighbouring words; values lie position by position, so that neighbours, each with its own pair, do too.
+// Needs `shape.slots` (allocated), `shape.capacity` (the ring), `shape.pairs` (head_dim / 2), `keys` and `values`.
+#import kv/{KV}
 // below every score
 const LOWEST: f32 = -3.0e38;
 
-fn key_at(kv_head: u32, slot: u32, pair: u32) -> u32 {
-    return ((kv_head * (shape.slots / 8u) + slot / 8u) * shape.pairs + pair) * 8u + slot % 8u;
+// Words of a key or value before its scales.
+fn words() -> u32 {
+    return (shape.pairs + PER - 1u) / PER;
 }
 
-fn value_at(kv_head: u32, slot: u32, pair: u32) -> u32 {
-    return (kv_head * shape.slots + slot) * shape.pairs + pair;
+// Words of a key or value.
+fn record() -> u32 {
+    if (!SCALED) {
+        return shape.pairs;
+    }
+    return words() + (shape.pairs + 2u * GROUP - 1u) / (2u * GROUP);
+}
+
+// Where word 0 of a key lies; the next ones follow 8 apart.
+fn key_at(kv_head: u32, slot: u32) -> u32 {
+    return (kv_head * (shape.slots / 8u) + slot / 8u) * record() * 8u + slot % 8u;
+}
+
+// Where word 0 of a value lies.
+fn value_at(kv_head: u32, slot: u32) -> u32 {
+    return (kv_head * shape.slots + slot) * record();
+}
+
+fn scale_in(word: Word, group: u32) -> f32 {
+    let both = unpacked(word);
+    return select(both.x, both.y, (group & 1u) != 0u);
+}
+
+// The scale of a group of the key at `at`.
+fn key_scale(at: u32, group: u32) -> f32 {
+    if (!SCALED) {
+        return 1.0;
+    }
+    return scale_in(keys[at + 8u * (words() + group / 2u)], group);
+}
+
+// Elements 2 pair and 2 pair + 1 of the key at `at`.
+fn key_pair(at: u32, pair: u32) -> vec2<f32> {
+    return key_scale(at, pair / GROUP) * pair_in(keys[at + 8u * (pair / PER)], pair % PER);
+}
+
+// The same of the value at `at`.
+fn value_pair(at: u32, pair: u32) -> vec2<f32> {
+    let v = pair_in(values[at + pair / PER], pair % PER);
+    if (!SCALED) {
+        return v;
+    }
+    return scale_in(values[at + words() + pair / (2u * GROUP)], pair / GROUP) * v;
 }
 
 // The slot of a position, from one that may lie up to a ring too far.

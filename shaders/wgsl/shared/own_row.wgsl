@@ -5,17 +5,18 @@ override NORM_Q: u32 = 1u;
 override NORM_K: u32 = 1u;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
 @group(0) @binding(6) var<storage, read> norms: array<f32>;
-// by element of a head
-var<workgroup> own_key: array<f32, 256>;
-var<workgroup> own_value: array<f32, 256>;
+#import shared/store
+// where the own key and value start in `head`
+const KEY: u32 = 0u;
+const VALUE: u32 = 256u;
 
 fn load(lane: u32, heads: vec4<u32>, kv_head: u32) {
     let dim = 2u * shape.pairs;
     for (var e = lane; e < dim; e += WIDTH) {
         let q = heads * dim + e;
         query[e] = vec4<f32>(qkv[q.x], qkv[q.y], qkv[q.z], qkv[q.w]);
-        own_key[e] = qkv[(shape.heads + kv_head) * dim + e];
-        own_value[e] = qkv[(shape.heads + shape.kv_heads + kv_head) * dim + e];
+        head[KEY + e] = qkv[(shape.heads + kv_head) * dim + e];
+        head[VALUE + e] = qkv[(shape.heads + shape.kv_heads + kv_head) * dim + e];
     }
 }
 
@@ -26,7 +27,7 @@ fn norm(lane: u32) {
     var k = 0.0;
     for (var e = lane; e < dim; e += WIDTH) {
         q += query[e] * query[e];
-        k += own_key[e] * own_key[e];
+        k += head[KEY + e] * head[KEY + e];
     }
     let q_factor = inverseSqrt(sum_of_all(lane, q) / f32(dim) + shape.eps);
     let k_factor = inverseSqrt(sum_of_all(lane, vec4<f32>(k)).x / f32(dim) + shape.eps);
@@ -35,7 +36,7 @@ fn norm(lane: u32) {
             query[e] *= q_factor * norms[shape.q_norm + e];
         }
         if (NORM_K != 0u) {
-            own_key[e] *= k_factor * norms[shape.k_norm + e];
+            head[KEY + e] *= k_factor * norms[shape.k_norm + e];
         }
     }
 }
@@ -47,25 +48,25 @@ fn rotate(lane: u32) {
         let q = mat2x4<f32>(query[at.x], query[at.y]);
         query[at.x] = q[0] * t.x - q[1] * t.y;
         query[at.y] = q[1] * t.x + q[0] * t.y;
-        let k = vec2<f32>(own_key[at.x], own_key[at.y]);
-        own_key[at.x] = k.x * t.x - k.y * t.y;
-        own_key[at.y] = k.y * t.x + k.x * t.y;
+        let k = vec2<f32>(head[KEY + at.x], head[KEY + at.y]);
+        head[KEY + at.x] = k.x * t.x - k.y * t.y;
+        head[KEY + at.y] = k.y * t.x + k.x * t.y;
     }
 }
 
-// Rounds the own key and value to what the cache holds, and stores them if `keep`.
-fn pack(lane: u32, kv_head: u32, keep: bool) {
-    let slot = run.pos % shape.capacity;
-    for (var p = lane; p < shape.pairs; p += WIDTH) {
-        let key = packed(vec2<f32>(own_key[2u * p], own_key[2u * p + 1u]));
-        let value = packed(vec2<f32>(own_value[2u * p], own_value[2u * p + 1u]));
-        own_key[2u * p] = unpacked(key).x;
-        own_key[2u * p + 1u] = unpacked(key).y;
-        own_value[2u * p] = unpacked(value).x;
-        own_value[2u * p + 1u] = unpacked(value).y;
-        if (keep) {
-            keys[key_at(kv_head, slot, p)] = key;
-            values[value_at(kv_head, slot, p)] = value;
-        }
+fn own_score(lane: u32) -> vec4<f32> {
+    var sum = vec4<f32>(0.0);
+    for (var p = lane; p < PAIRS; p += WIDTH) {
+        sum += mat2x4<f32>(query[2u * p], query[2u * p + 1u]) * cached_pair(KEY, p);
+    }
+    return shape.scale * sum_of_all(lane, sum);
+}
+
+// Begins the sums with the own value, or with nothing.
+fn begin_sums(lane: u32, own: bool) {
+    for (var p = lane; p < PAIRS; p += WIDTH) {
+        let value = select(vec2<f32>(0.0), cached_pair(VALUE, p), own);
+        acc[2u * p] = vec4<f32>(value.x);
+        acc[2u * p + 1u] = vec4<f32>(value.y);
     }
 }

@@ -5,7 +5,7 @@
 //! parameter given as an array stands for one case per element; several arrays, for every combination. `ty = "all"` is
 //! every type gabion computes with.
 
-use gabion::device::{DeviceInfo, DeviceKind, KvType, Precision};
+use gabion::device::{KvType, Precision};
 use gabion::quant::{self, TensorType};
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -193,12 +193,6 @@ impl Case {
             Precision::Fast => &self.fast,
             Precision::Exact => &self.exact,
         }
-    }
-
-    /// Whether `device` has what the case is about: GPUs have no integer caches yet.
-    pub fn is_for(&self, device: &DeviceInfo) -> bool {
-        let (OpCase::Attention(layer) | OpCase::RopeStore(layer)) = &self.op else { return true };
-        device.kind == DeviceKind::Cpu || layer.kv.blocks().is_none()
     }
 }
 

@@ -13,7 +13,7 @@ use super::loader::GpuWeights;
 use super::memory::{GpuBuffer, READBACK, STORAGE};
 use super::program::{self, Programs, Run, stride};
 use super::rope::{self, Tables};
-use crate::device::{Batch, CancelFlag, KvType, LocalFuture, Outputs, State, StateOptions, kv_capacity};
+use crate::device::{Batch, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, State, StateOptions, kv_capacity};
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Op, Plan};
 
@@ -80,7 +80,7 @@ impl Buffers {
             angles,
             tables,
             partials: floats("attention spans", most_partials(gpu, plan, options))?,
-            kv: element(options.kv)?.0,
+            kv: options.kv.name(),
             readback: gpu.buffer("logits", 4 * (rows.outputs * logits) as u64, READBACK)?,
         })
     }
@@ -106,19 +106,21 @@ fn most_partials(gpu: &Gpu, plan: &Plan, options: &StateOptions) -> usize {
     floats.map(|layer| spans(layer) * layer.heads * (layer.head_dim + 2)).max().unwrap_or(0)
 }
 
-/// A cache's element: what kernels call it, and its bytes.
-fn element(kv: KvType) -> Result<(&'static str, usize)> {
+/// Bytes of a head's key or value: `record()` words of `shaders/wgsl/shared/cache.wgsl`.
+fn record_bytes(kv: KvType, head_dim: usize) -> usize {
+    let scales = head_dim.div_ceil(KV_GROUP).div_ceil(2);
     match kv {
-        KvType::F16 => Ok(("f16", 2)),
-        KvType::F32 => Ok(("f32", 4)),
-        KvType::Q8_0 | KvType::Q4_0 => Err(Error::Unsupported(format!("a {} cache on the GPU", kv.name()))),
+        KvType::F16 => 2 * head_dim,
+        KvType::F32 => 4 * head_dim,
+        KvType::Q8_0 => 4 * (head_dim.div_ceil(4) + scales),
+        KvType::Q4_0 => 4 * (head_dim.div_ceil(8) + scales),
     }
 }
 
 fn cache(gpu: &Gpu, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache> {
     let capacity = kv_capacity(layer.window, options);
     let slots = capacity.next_multiple_of(8);
-    let bytes = (layer.kv_heads * layer.head_dim * element(options.kv)?.1) as u64 * slots as u64;
+    let bytes = (layer.kv_heads * record_bytes(options.kv, layer.head_dim)) as u64 * slots as u64;
     Ok(Cache {
         capacity: capacity as u32,
         slots: slots as u32,
