@@ -171,10 +171,10 @@
 /// Float32.
 #define GABION_KV_F32 2
 
-/// 8 bits with a scale for 32 elements. On the CPU only.
+/// 8 bits with a scale for 32 elements.
 #define GABION_KV_Q8_0 3
 
-/// 4 bits with a scale for 32 elements. On the CPU only.
+/// 4 bits with a scale for 32 elements.
 #define GABION_KV_Q4_0 4
 
 /// Generation has not ended, or a callback ended it.
@@ -587,7 +587,8 @@ gabion_status gabion_session_sync(gabion_session *session,
 GABION_API gabion_status gabion_session_step(gabion_session *session, uint32_t token);
 
 /// The logits after the last token, as many as the vocabulary has; none (`*n_logits` is 0) before the first sync and after
-/// an error. `*logits` is valid until the next call that is given this session.
+/// an error. Where a generation left them on the device, the last token is computed again. `*logits` is valid
+/// until the next call that is given this session.
 GABION_API
 gabion_status gabion_session_logits(gabion_session *session,
                                     const float **logits,

@@ -1,7 +1,8 @@
 //! Generation: samples token after token from a session until something says stop, and streams text that is whole.
 
+use crate::device::{Candidates, MAX_CANDIDATES, Step};
 use crate::error::{Error, Result};
-use crate::sample::{Sampler, SamplerOptions, log_sum_exp, top_logprobs};
+use crate::sample::{Sampler, SamplerOptions, likeliest, log_sum_exp, top_logprobs};
 use crate::session::{Session, Synced};
 use crate::text::Detokenizer;
 
@@ -76,6 +77,9 @@ pub struct Generation<'s> {
     session: &'s mut Session,
     options: GenerateOptions,
     sampler: Sampler,
+    /// How the device picks tokens, where it can and the sampler needs no more than it gives.
+    picking: Option<Step>,
+    picked: Candidates,
     detokenizer: Option<Detokenizer>,
     held: String,
     generated: usize,
@@ -98,11 +102,21 @@ impl Session {
         // a model without a tokenizer generates ids without text
         let detokenizer = self.model().tokenizer().ok().map(|t| Detokenizer::new(t, false));
         let options = options.clone();
-        let (held, generated, pending, stop, flushed) = (String::new(), 0, None, None, false);
-        Ok((
-            Generation { session: self, options, sampler, detokenizer, held, generated, pending, stop, flushed },
-            synced,
-        ))
+        let picking = picking(&options, &sampler).filter(|_| self.picks());
+        let generation = Generation {
+            session: self,
+            options,
+            sampler,
+            picking,
+            picked: Candidates::default(),
+            detokenizer,
+            held: String::new(),
+            generated: 0,
+            pending: None,
+            stop: None,
+            flushed: false,
+        };
+        Ok((generation, synced))
     }
 
     /// `generate_async`, waiting for the prompt to be computed.
@@ -121,6 +135,13 @@ fn check(options: &GenerateOptions) -> Result<()> {
     Ok(())
 }
 
+/// What the device is to pick, token and position aside; `None` if that is more than it can.
+fn picking(options: &GenerateOptions, sampler: &Sampler) -> Option<Step> {
+    let top = sampler.needs()?.max(options.logprobs);
+    let step = Step { token: 0, pos: 0, top, log_sum: options.logprobs > 0, ahead: 0 };
+    (top <= MAX_CANDIDATES).then_some(step)
+}
+
 impl Generation<'_> {
     /// The next piece, or `None` at the end. After an error generation is over; the session stays usable.
     pub async fn next_async(&mut self) -> Result<Option<Piece>> {
@@ -131,11 +152,8 @@ impl Generation<'_> {
             self.stop = Some(reason);
             return Ok(self.flush());
         }
-        if let Some(token) = self.pending.take() {
-            self.session.step_async(token).await?;
-        }
-        let id = self.sampler.pick(self.session.logits())?;
-        let token = self.describe(id);
+        let token = self.pick().await?;
+        let id = token.id;
         self.generated += 1;
         if !self.options.ignore_eog && self.session.model().tokenizer().is_ok_and(|t| t.is_eog(id)) {
             self.stop = Some(StopReason::EndOfGeneration);
@@ -172,6 +190,31 @@ impl Generation<'_> {
         full.then_some(StopReason::ContextFull)
     }
 
+    /// Computes the pending token and picks the next one.
+    async fn pick(&mut self) -> Result<Token> {
+        match (self.pending.take(), self.picking) {
+            (Some(token), Some(step)) => {
+                let step = Step { token, ahead: self.ahead(), ..step };
+                self.session.pick_async(step, &mut self.picked).await?;
+                let id = self.sampler.pick_among(self.picked.tokens.iter().copied())?;
+                Ok(self.describe_picked(id))
+            }
+            (pending, _) => {
+                if let Some(token) = pending {
+                    self.session.step_async(token).await?;
+                }
+                let id = self.sampler.pick(self.session.logits())?;
+                Ok(self.describe(id))
+            }
+        }
+    }
+
+    /// Further tokens that will be computed, as far as is known: none where the next one is drawn.
+    fn ahead(&self) -> usize {
+        let most = self.options.max_tokens.map_or(usize::MAX, |most| most - self.generated - 1);
+        if self.sampler.needs() == Some(1) { most } else { 0 }
+    }
+
     fn describe(&self, id: u32) -> Token {
         let logits = self.session.logits();
         if self.options.logprobs == 0 {
@@ -179,6 +222,16 @@ impl Generation<'_> {
         }
         let logprob = (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32;
         Token { id, logprob, top: top_logprobs(logits, self.options.logprobs) }
+    }
+
+    fn describe_picked(&self, id: u32) -> Token {
+        let Candidates { tokens, log_sum, .. } = &self.picked;
+        if self.options.logprobs == 0 {
+            return Token { id, logprob: f32::NAN, top: Vec::new() };
+        }
+        let logit = tokens.iter().find(|c| c.0 == id).map_or(f32::NAN, |c| c.1);
+        let top = likeliest(tokens.iter().copied(), *log_sum, self.options.logprobs);
+        Token { id, logprob: (f64::from(logit) - log_sum) as f32, top }
     }
 
     /// Text that token `id` makes certain. Ends generation if it completes a stop string.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::device::{Batch, CancelFlag, KvType, Outputs, State, StateOptions, kv_capacity};
+use crate::device::{Batch, CancelFlag, Candidates, KvType, Outputs, State, StateOptions, Step, kv_capacity};
 use crate::error::{Error, Result};
 use crate::graph::AttentionPlan;
 use crate::model::Model;
@@ -47,6 +47,8 @@ pub struct Session {
     written: usize,
     /// Logits after the last token; empty when there are none.
     logits: Vec<f32>,
+    /// Whether there are none because tokens were picked from them on the device.
+    picked: bool,
 }
 
 impl Session {
@@ -61,6 +63,7 @@ impl Session {
             tokens: Vec::new(),
             written: 0,
             logits: Vec::new(),
+            picked: false,
         })
     }
 
@@ -99,9 +102,25 @@ impl Session {
         self.state.launches()
     }
 
-    /// Logits after the last token, `n_vocab` of them; empty before the first `sync` and after an error.
+    /// Logits after the last token, `n_vocab` of them; empty before the first `sync`, after an error, and after a generation
+    /// whose tokens were picked on the device: `computed_logits` brings these.
     pub fn logits(&self) -> &[f32] {
         &self.logits
+    }
+
+    /// `logits`, for which the last token is computed again where a generation left them on the device.
+    pub async fn computed_logits_async(&mut self) -> Result<&[f32]> {
+        if self.picked {
+            let tokens = self.tokens.clone();
+            self.sync_async(&tokens).await?;
+        }
+        Ok(&self.logits)
+    }
+
+    /// `computed_logits_async`, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn computed_logits(&mut self) -> Result<&[f32]> {
+        pollster::block_on(self.computed_logits_async())
     }
 
     /// Stops this session's work from another thread: the running call, or the next `step` of a running generation,
@@ -114,7 +133,12 @@ impl Session {
     pub fn clear(&mut self) {
         self.tokens.clear();
         self.written = 0;
+        self.drop_logits();
+    }
+
+    fn drop_logits(&mut self) {
         self.logits.clear();
+        self.picked = false;
     }
 
     /// Makes the context exactly `tokens` and computes the logits after the last one. Give the whole text every time: what
@@ -150,6 +174,35 @@ impl Session {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step(&mut self, token: u32) -> Result<()> {
         pollster::block_on(self.step_async(token))
+    }
+
+    /// Whether the device can pick candidates by itself.
+    pub(crate) fn picks(&mut self) -> bool {
+        self.state.picker().is_some()
+    }
+
+    /// Appends one token and picks candidates for its successor on the device, where the logits stay. `step.pos` is the
+    /// session's affair, and `step.ahead` at most what was asked for. On an error the context is as it was.
+    pub(crate) async fn pick_async(&mut self, step: Step, picked: &mut Candidates) -> Result<()> {
+        let pos = self.tokens.len();
+        self.check(&[step.token])?;
+        self.fits(pos + 1)?;
+        self.drop_logits();
+        let ahead = step.ahead.min(self.options.n_ctx - pos - 1).min(self.options.max_batch);
+        // until it is known how far the device went
+        let before = self.written;
+        self.written = before.max(pos + 1 + ahead);
+        let result = match (self.cancel.check(), self.state.picker()) {
+            (Ok(()), Some(picker)) => picker.step(Step { pos, ahead, ..step }, &self.cancel, picked).await,
+            (Ok(()), None) => Err(Error::Internal("the device does not pick tokens".into())),
+            (cancelled, _) => cancelled,
+        };
+        self.settle(&result, &[step.token]);
+        if result.is_ok() {
+            self.written = before.max(picked.written);
+            self.picked = true;
+        }
+        result
     }
 
     /// -ln p(token i+1 | tokens 0..=i) for every i: one fewer than `tokens`. Leaves `tokens` as the context.
@@ -199,19 +252,20 @@ impl Session {
         let lost = |window: usize| {
             let capacity = kv_capacity(Some(window), &self.options);
             let oldest = self.written.saturating_sub(capacity);
-            keep < self.tokens.len() && (keep + 1).saturating_sub(window) < oldest
+            (keep + 1).saturating_sub(window) < oldest
         };
         let keep = if self.model.plan().layers.iter().filter_map(|layer| layer.window).any(lost) { 0 } else { keep };
         self.tokens.truncate(keep);
         if keep == 0 {
             self.written = 0;
         }
-        self.logits.clear();
+        self.drop_logits();
         keep
     }
 
     async fn extend(&mut self, tokens: &[u32]) -> Result<()> {
         let mut logits = std::mem::take(&mut self.logits);
+        self.picked = false;
         let mut rest = tokens;
         while !rest.is_empty() {
             let (chunk, tail) = rest.split_at(rest.len().min(self.options.max_batch));
@@ -230,13 +284,18 @@ impl Session {
             Ok(()) => self.state.run(Batch { tokens, pos, outputs }, &self.cancel, logits).await,
             cancelled => cancelled,
         };
+        self.settle(&result, tokens);
+        result
+    }
+
+    /// After the device has run: takes the tokens into the context.
+    fn settle(&mut self, result: &Result<()>, tokens: &[u32]) {
         match result {
             Ok(()) => self.tokens.extend_from_slice(tokens),
             // the request is answered: the next call starts afresh
             Err(Error::Cancelled) => self.cancel.clear(),
             Err(_) => {}
         }
-        result
     }
 }
 

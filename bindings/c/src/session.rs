@@ -17,9 +17,9 @@ pub const GABION_KV_DEFAULT: i32 = 0;
 pub const GABION_KV_F16: i32 = 1;
 /// Float32.
 pub const GABION_KV_F32: i32 = 2;
-/// 8 bits with a scale for 32 elements. On the CPU only.
+/// 8 bits with a scale for 32 elements.
 pub const GABION_KV_Q8_0: i32 = 3;
-/// 4 bits with a scale for 32 elements. On the CPU only.
+/// 4 bits with a scale for 32 elements.
 pub const GABION_KV_Q4_0: i32 = 4;
 
 /// One timeline of tokens over a model: its cache and its logits. It keeps what it needs of the model.
@@ -257,7 +257,8 @@ pub unsafe extern "C" fn gabion_session_step(session: *mut gabion_session, token
 }
 
 /// The logits after the last token, as many as the vocabulary has; none (`*n_logits` is 0) before the first sync and after
-/// an error. `*logits` is valid until the next call that is given this session.
+/// an error. Where a generation left them on the device, the last token is computed again. `*logits` is valid
+/// until the next call that is given this session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gabion_session_logits(
     session: *mut gabion_session,
@@ -265,7 +266,7 @@ pub unsafe extern "C" fn gabion_session_logits(
     n_logits: *mut usize,
 ) -> gabion_status {
     // SAFETY: the header's contract
-    guard(|| unsafe { view(session, (logits, n_logits), |session| session.logits()) })
+    guard(|| unsafe { view(session, (logits, n_logits), |session| session.computed_logits()) })
 }
 
 /// The tokens in the context. `*tokens` is valid until the next call that is given this session.
@@ -276,7 +277,7 @@ pub unsafe extern "C" fn gabion_session_tokens(
     n_tokens: *mut usize,
 ) -> gabion_status {
     // SAFETY: the header's contract
-    guard(|| unsafe { view(session, (tokens, n_tokens), |session| session.tokens()) })
+    guard(|| unsafe { view(session, (tokens, n_tokens), |session| Ok(session.tokens())) })
 }
 
 /// Hands out a view of something the session holds.
@@ -286,13 +287,13 @@ pub unsafe extern "C" fn gabion_session_tokens(
 unsafe fn view<T>(
     session: *const gabion_session,
     (data, len): (*mut *const T, *mut usize),
-    of: impl FnOnce(&Session) -> &[T],
+    of: impl FnOnce(&mut Session) -> Result<&[T]>,
 ) -> Result<gabion_status> {
     // SAFETY: passed on to the caller
     let (it, data, len) =
         unsafe { (handle(session, "session")?, Out::new(data, "the view")?, Out::new(len, "its length")?) };
     it.shared.with(|session| {
-        let items = of(session);
+        let items = of(session)?;
         data.set(items.as_ptr());
         len.set(items.len());
         Ok(GABION_OK)

@@ -182,7 +182,7 @@ export class Engine {
     return cancellable(session, signal, session.score(Uint32Array.from(args.tokens)));
   }
 
-  logits(args: { session: number }): Float32Array {
+  logits(args: { session: number }): Promise<Float32Array> {
     return this.#session(args.session).logits();
   }
 

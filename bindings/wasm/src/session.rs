@@ -52,8 +52,9 @@ impl Session {
     }
 
     /// Logits after the last token; empty where there are none.
-    pub fn logits(&self) -> Result<Float32Array, JsValue> {
-        Ok(Float32Array::from(self.lock().map_err(to_js)?.logits()))
+    pub async fn logits(&self) -> Result<Float32Array, JsValue> {
+        let mut session = self.lock().map_err(to_js)?;
+        Ok(Float32Array::from(session.computed_logits_async().await.map_err(to_js)?))
     }
 
     /// Tokens in the context.

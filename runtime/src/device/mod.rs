@@ -68,9 +68,9 @@ pub enum KvType {
     F16,
     /// Float32.
     F32,
-    /// 8 bits, with an f16 scale for 32 dimensions of a head: blocks of `TensorType::Q8_0`. On the CPU only.
+    /// 8 bits, with an f16 scale for 32 dimensions of a head: blocks of `TensorType::Q8_0`.
     Q8_0,
-    /// 4 bits, likewise: blocks of `TensorType::Q4_0`. On the CPU only.
+    /// 4 bits, likewise: blocks of `TensorType::Q4_0`.
     Q4_0,
 }
 
@@ -145,6 +145,38 @@ pub struct Batch<'a> {
     pub outputs: Outputs,
 }
 
+/// Most candidates that a device picks.
+pub const MAX_CANDIDATES: usize = 256;
+
+/// A token to compute, and what to pick from the logits after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its id, below `n_vocab`.
+    pub token: u32,
+    /// Its position; the cache is valid for every position before it (that a window can see).
+    pub pos: usize,
+    /// How many of the likeliest tokens are wanted, in 1..=MAX_CANDIDATES.
+    pub top: usize,
+    /// Whether ln Σ exp is wanted.
+    pub log_sum: bool,
+    /// How many further steps will most likely follow, each with the likeliest token after the one before: they may be
+    /// computed, and written to the cache, in advance. At most `max_batch`, so that no window loses what it sees.
+    pub ahead: usize,
+}
+
+/// The likeliest tokens after a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Candidates {
+    /// Ids and logits in no order: all that are wanted, and maybe others. Of equal logits lower ids come first; NaN is none.
+    pub tokens: Vec<(u32, f32)>,
+    /// The likeliest; anything where there are no tokens.
+    pub best: u32,
+    /// ln Σ exp of all logits, if that is wanted.
+    pub log_sum: f64,
+    /// One past the highest position written to the cache.
+    pub written: usize,
+}
+
 /// A flag that stops work from another thread.
 #[derive(Clone, Debug, Default)]
 pub struct CancelFlag(Arc<AtomicBool>);
@@ -207,12 +239,28 @@ pub trait State: Send {
         cancel: &'a CancelFlag,
         logits: &'a mut Vec<f32>,
     ) -> LocalFuture<'a, Result<()>>;
+    /// The state as one that picks candidates by itself; `None` where logits cost nothing to read.
+    fn picker(&mut self) -> Option<&mut dyn Picker> {
+        None
+    }
     /// Bytes held on the device.
     fn bytes(&self) -> u64;
     /// Most kernel launches that one token takes; 0 where there are none.
     fn launches(&self) -> usize {
         0
     }
+}
+
+/// A state that picks candidates where the logits are.
+pub trait Picker {
+    /// Runs one token, with the logits that `State::run` gives. On an error nothing at or after its position is valid any
+    /// more, nor is it beyond the step after a success.
+    fn step<'a>(
+        &'a mut self,
+        step: Step,
+        cancel: &'a CancelFlag,
+        picked: &'a mut Candidates,
+    ) -> LocalFuture<'a, Result<()>>;
 }
 
 #[cfg(test)]

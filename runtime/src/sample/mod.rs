@@ -47,7 +47,7 @@ impl SamplerOptions {
 pub struct Sampler {
     options: SamplerOptions,
     rng: Rng,
-    /// Candidates of the current draw, kept to reuse the memory.
+    /// Candidates of the current draw with their logits, later with their gaps to the best, kept to reuse the memory.
     candidates: Vec<(u32, f32)>,
 }
 
@@ -61,24 +61,44 @@ impl Sampler {
     /// Picks a token. A NaN logit counts as minus infinity; equal logits keep the lower id first. The chain is top-k,
     /// top-p, min-p, temperature, draw.
     pub fn pick(&mut self, logits: &[f32]) -> Result<u32> {
-        let best = argmax(logits).ok_or_else(|| Error::Model("no logit is a finite number".into()))?;
+        let best = argmax(logits).map(|id| (id, logits[id as usize]));
+        self.choose(best, logits.iter().zip(0..).map(|(&logit, id)| (id, logit)))
+    }
+
+    /// Picks a token as `pick` does, given the logits of the `needs()` likeliest tokens and of any others, in any order.
+    pub fn pick_among(&mut self, candidates: impl Iterator<Item = (u32, f32)> + Clone) -> Result<u32> {
+        let best = candidates.clone().filter(|c| !c.1.is_nan()).min_by(by_logit).filter(|best| best.1.is_finite());
+        self.choose(best, candidates)
+    }
+
+    fn choose(&mut self, best: Option<(u32, f32)>, candidates: impl Iterator<Item = (u32, f32)>) -> Result<u32> {
+        let best = best.ok_or_else(|| Error::Model("no logit is a finite number".into()))?;
         if self.options.temperature <= 0.0 {
-            return Ok(best);
+            return Ok(best.0);
         }
-        self.fill(logits, logits[best as usize]);
+        self.fill(candidates, best.1);
         self.top_k();
+        self.candidates.iter_mut().for_each(|c| c.1 -= best.1);
         self.top_p();
         self.min_p();
         Ok(self.draw())
     }
 
-    /// Candidates as (id, logit - best), without those that no option could let through: below 104 (times a temperature
-    /// above 1) exp() of the gap is 0 in f32.
-    fn fill(&mut self, logits: &[f32], best: f32) {
+    /// How many of the likeliest tokens decide a pick; `None` if all do.
+    pub fn needs(&self) -> Option<usize> {
+        match self.options.top_k {
+            _ if self.options.temperature <= 0.0 => Some(1),
+            0 => None,
+            k => Some(k),
+        }
+    }
+
+    /// Candidates without those that no option could let through: below 104 (times a temperature above 1) exp() of the gap
+    /// to the best is 0 in f32.
+    fn fill(&mut self, candidates: impl Iterator<Item = (u32, f32)>, best: f32) {
         self.candidates.clear();
         let floor = -104.0 * self.options.temperature.max(1.0);
-        let shifted = logits.iter().zip(0..).map(|(&logit, id)| (id, logit - best));
-        self.candidates.extend(shifted.filter(|&(_, gap)| gap >= floor));
+        self.candidates.extend(candidates.filter(|c| c.1 - best >= floor));
     }
 
     fn top_k(&mut self) {
@@ -125,8 +145,9 @@ impl Sampler {
     }
 }
 
+/// The likeliest first, of equals the lower id; both zeros are one.
 fn by_logit(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
-    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+    (b.1 + 0.0).total_cmp(&(a.1 + 0.0)).then(a.0.cmp(&b.0))
 }
 
 /// The id of the largest logit, the lowest of equals; `None` if none is finite.
@@ -149,8 +170,12 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
 
 /// The `k` most likely tokens with their log-probabilities, most likely first.
 pub fn top_logprobs(logits: &[f32], k: usize) -> Vec<(u32, f32)> {
-    let norm = log_sum_exp(logits);
-    let mut all: Vec<(u32, f32)> = logits.iter().zip(0..).filter(|l| !l.0.is_nan()).map(|(&l, id)| (id, l)).collect();
+    likeliest(logits.iter().zip(0..).map(|(&logit, id)| (id, logit)), log_sum_exp(logits), k)
+}
+
+/// The same of those tokens only that `candidates` brings with their logits, `norm` being ln Σ exp of all.
+pub(crate) fn likeliest(candidates: impl Iterator<Item = (u32, f32)>, norm: f64, k: usize) -> Vec<(u32, f32)> {
+    let mut all: Vec<(u32, f32)> = candidates.filter(|c| !c.1.is_nan()).collect();
     let k = k.min(all.len());
     if k == 0 {
         return Vec::new();

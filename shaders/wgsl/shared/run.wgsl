@@ -1,12 +1,3 @@
-// What changes from run to run; everything else a kernel reads is fixed when a session is made.
-struct Run {
-    // position of row 0
-    pos: u32,
-    // rows (tokens) of this batch
-    rows: u32,
-    // rows whose logits are wanted, and the first of them
-    outputs: u32,
-    first_output: u32,
-    tokens: array<u32>,
-}
+// What changes from run to run. (pick writes it for the step that follows.)
+#import shared/fields
 @group(0) @binding(1) var<storage, read> run: Run;

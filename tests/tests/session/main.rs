@@ -4,13 +4,14 @@ mod cancel;
 mod generate;
 mod limits;
 mod memory;
+mod picks;
 mod reuse;
 mod threads;
 
 use std::sync::OnceLock;
 
 use gabion::device::cpu::Level;
-use gabion::{DeviceKind, KvType, Model, ModelOptions, Runtime, Session, SessionOptions};
+use gabion::{KvType, Model, ModelOptions, Runtime, Session, SessionOptions};
 use gabion_tests::alloc::Counting;
 use gabion_tests::devices;
 use gabion_tests::golden::nmse;
@@ -135,9 +136,7 @@ fn a_cache_of_either_type_is_close() {
         };
         let off = nmse(&logits(KvType::F32), &logits(KvType::F16));
         assert!(off > 0.0 && off < 1e-4, "{}: {off}", subject.name);
-        if subject.model.device().kind == DeviceKind::Cpu {
-            let [fine, coarse] = [KvType::Q8_0, KvType::Q4_0].map(|kv| nmse(&logits(KvType::F32), &logits(kv)));
-            assert!(off < fine && fine < 1e-3 && fine < coarse && coarse < 0.2, "{}: {fine}, {coarse}", subject.name);
-        }
+        let [fine, coarse] = [KvType::Q8_0, KvType::Q4_0].map(|kv| nmse(&logits(KvType::F32), &logits(kv)));
+        assert!(off < fine && fine < 1e-3 && fine < coarse && coarse < 0.2, "{}: {fine}, {coarse}", subject.name);
     }
 }

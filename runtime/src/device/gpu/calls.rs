@@ -1,6 +1,7 @@
 //! Lowers a plan's ops to kernel calls: which shader, which constants and fields, over which buffers and how many workgroups.
 
 mod attention;
+pub(super) mod pick;
 
 use super::Tuning;
 use super::fuse::{self, Step};

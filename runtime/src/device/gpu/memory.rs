@@ -1,5 +1,6 @@
 //! Buffers that say how many bytes were wanted when there is no room for them, and free their memory when dropped.
 
+use std::cell::Cell;
 use std::ops::Deref;
 
 use wgpu::BufferUsages;
@@ -29,9 +30,30 @@ pub(super) const STORAGE: BufferUsages =
 /// The uniform fields of a program.
 pub(super) const UNIFORM: BufferUsages = BufferUsages::UNIFORM.union(BufferUsages::COPY_DST);
 /// What the host reads results from.
-pub(super) const READBACK: BufferUsages = BufferUsages::MAP_READ.union(BufferUsages::COPY_DST);
+const READBACK: BufferUsages = BufferUsages::MAP_READ.union(BufferUsages::COPY_DST);
+
+/// A buffer that the host reads results from.
+pub(super) struct Readback {
+    pub(super) buffer: GpuBuffer,
+    /// Whether it was asked to be mapped and not read yet: in a browser a future may be dropped while it waits.
+    pub(super) pending: Cell<bool>,
+}
+
+impl Readback {
+    /// Makes it usable again after a read that was never ended.
+    pub(super) fn release(&self) {
+        if self.pending.take() && cfg!(target_arch = "wasm32") {
+            self.buffer.unmap();
+        }
+    }
+}
 
 impl Gpu {
+    /// A buffer to read at most `bytes` bytes from at a time.
+    pub(super) fn readback(&self, what: &str, bytes: usize) -> Result<Readback> {
+        Ok(Readback { buffer: self.buffer(what, bytes as u64, READBACK)?, pending: Cell::new(false) })
+    }
+
     /// Most bytes of one storage buffer.
     pub(super) fn max_storage_bytes(&self) -> u64 {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)

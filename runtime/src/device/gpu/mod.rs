@@ -13,6 +13,7 @@ mod health;
 mod level;
 mod loader;
 mod memory;
+mod pick;
 mod pipeline;
 mod placement;
 mod planes;

@@ -117,26 +117,30 @@ impl Program {
     }
 }
 
-/// The programs of a plan's body and head, and the uniforms they read.
+/// The programs of a plan's body and head and what may follow them, and the uniforms they read.
 pub(super) struct Programs {
     pub(super) body: Program,
     pub(super) head: Program,
+    /// Candidates from the head's logits, of a single row.
+    pub(super) pick: Program,
     _uniforms: GpuBuffer,
 }
 
-/// Builds both programs.
+/// Builds all programs.
 pub(super) fn build(weights: &GpuWeights, buffers: &Buffers) -> Result<Programs> {
     let calls = |head, single| calls::calls(weights, buffers, head, single);
-    let lists = [calls(false, true), calls(false, false), calls(true, true), calls(true, false)];
+    let pick = calls::pick::calls(weights, buffers);
+    let lists = [calls(false, true), calls(false, false), calls(true, true), calls(true, false), pick];
     let gpu = &weights.gpu;
     let step = u64::from(gpu.limits.min_uniform_buffer_offset_alignment.max(256));
     let uniforms = gpu.buffer("uniforms", step * lists.iter().map(|list| list.len() as u64).sum::<u64>(), UNIFORM)?;
     let mut maker = Maker { weights, uniforms: &uniforms, step, bytes: Vec::new() };
-    let [body_one, body_many, head_one, head_many] = lists.map(|list| maker.dispatches(list));
+    let [body_one, body_many, head_one, head_many, pick] = lists.map(|list| maker.dispatches(list));
     gpu.queue.write_buffer(&uniforms, 0, &maker.bytes);
     gpu.check()?;
     let body = Program { one: body_one?, many: body_many? };
-    Ok(Programs { body, head: Program { one: head_one?, many: head_many? }, _uniforms: uniforms })
+    let head = Program { one: head_one?, many: head_many? };
+    Ok(Programs { body, head, pick: Program { one: pick?, many: Vec::new() }, _uniforms: uniforms })
 }
 
 /// Turns calls into dispatches.

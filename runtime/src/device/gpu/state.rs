@@ -4,16 +4,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 #[cfg(not(target_arch = "wasm32"))]
-use std::time::{Duration, Instant};
+pub(super) use std::time::{Duration, Instant};
 #[cfg(target_arch = "wasm32")]
-use web_time::{Duration, Instant};
+pub(super) use web_time::{Duration, Instant};
 
 use super::Gpu;
+use super::calls;
 use super::loader::GpuWeights;
-use super::memory::{GpuBuffer, READBACK, STORAGE};
-use super::program::{self, Programs, Run, stride};
+use super::memory::{GpuBuffer, Readback, STORAGE};
+use super::pick::{Chain, PICKED_BYTES};
+use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
-use crate::device::{Batch, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, State, StateOptions, kv_capacity};
+use crate::device::{
+    Batch, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, State, StateOptions, kv_capacity,
+};
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Op, Plan};
 
@@ -21,6 +25,9 @@ use crate::graph::{AttentionPlan, BufId, Op, Plan};
 const LOGITS_BYTES: usize = 32 << 20;
 /// How long one submit may keep the GPU busy: well under any watchdog, and the time a cancellation takes.
 const SUBMIT_TIME: Duration = Duration::from_millis(200);
+
+/// Words of `shaders/wgsl/shared/fields.wgsl` before the tokens.
+const RUN_HEADER: usize = 6;
 
 /// The key/value cache of a layer.
 pub(super) struct Cache {
@@ -50,8 +57,12 @@ pub(super) struct Buffers {
     pub(super) tables: Vec<Tables>,
     /// The value of the shaders' KV axis.
     pub(super) kv: &'static str,
+    /// The likeliest of each block of logits.
+    pub(super) tops: GpuBuffer,
+    /// Candidates: what `shaders/wgsl/pick.wgsl` says.
+    pub(super) picked: GpuBuffer,
     /// Logits, on their way to the host.
-    readback: GpuBuffer,
+    readback: Readback,
 }
 
 impl Buffers {
@@ -72,7 +83,7 @@ impl Buffers {
         let (angles, tables) = angles(weights, options.n_ctx)?;
         let logits = stride(plan.n_vocab);
         Ok(Self {
-            run: floats("run parameters", 4 + rows.batch)?,
+            run: floats("run parameters", RUN_HEADER + rows.batch)?,
             slots: plan.slots.iter().enumerate().map(slot).collect::<Result<_>>()?,
             hidden: floats("activations", rows.outputs * stride(plan.width(plan.hidden)))?,
             caches: caches.collect::<Result<_>>()?,
@@ -81,13 +92,16 @@ impl Buffers {
             tables,
             partials: floats("attention spans", most_partials(gpu, plan, options))?,
             kv: options.kv.name(),
-            readback: gpu.buffer("logits", 4 * (rows.outputs * logits) as u64, READBACK)?,
+            tops: floats("likeliest tokens", 4 * calls::pick::blocks(plan.n_vocab))?,
+            picked: gpu.buffer("picked tokens", PICKED_BYTES as u64, STORAGE)?,
+            readback: gpu.readback("logits", 4 * rows.outputs * logits)?,
         })
     }
 
     fn bytes(&self) -> u64 {
         let caches = self.caches.iter().flat_map(|cache| [&cache.keys, &cache.values]);
-        let rest = [&self.run, &self.hidden, &self.packed, &self.angles, &self.partials, &self.readback];
+        let picks = [&self.tops, &self.picked, &self.readback.buffer];
+        let rest = [&self.run, &self.hidden, &self.packed, &self.angles, &self.partials].into_iter().chain(picks);
         self.slots.iter().chain(caches).chain(rest).map(|buffer| buffer.size()).sum()
     }
 }
@@ -158,14 +172,13 @@ impl RowLimits {
 }
 
 pub(super) struct GpuState {
-    weights: Arc<GpuWeights>,
-    options: StateOptions,
+    pub(super) weights: Arc<GpuWeights>,
+    pub(super) options: StateOptions,
     rows: RowLimits,
-    buffers: Buffers,
-    programs: Programs,
+    pub(super) buffers: Buffers,
+    pub(super) programs: Programs,
     pace: Pace,
-    /// Whether a run began and has not ended: in a browser its future may be dropped while it waits.
-    running: bool,
+    pub(super) chain: Chain,
 }
 
 /// Chooses the rows of the next submit from the time the last one took.
@@ -194,11 +207,15 @@ impl State for GpuState {
     }
 
     fn bytes(&self) -> u64 {
-        self.buffers.bytes()
+        self.buffers.bytes() + self.chain.bytes()
     }
 
     fn launches(&self) -> usize {
-        self.programs.body.launches() + self.programs.head.launches()
+        [&self.programs.body, &self.programs.head, &self.programs.pick].map(Program::launches).iter().sum()
+    }
+
+    fn picker(&mut self) -> Option<&mut dyn Picker> {
+        Some(self)
     }
 }
 
@@ -211,7 +228,8 @@ impl GpuState {
         let buffers = Buffers::new(&weights, options, &rows)?;
         let programs = program::build(&weights, &buffers)?;
         let pace = Pace { rows: weights.gpu.tuning.first_rows.min(rows.batch), most: rows.batch };
-        Ok(Self { weights, options: *options, rows, buffers, programs, pace, running: false })
+        let chain = Chain::new(&weights.gpu)?;
+        Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain })
     }
 
     fn validate(&self, batch: &Batch<'_>) -> Result<()> {
@@ -234,15 +252,8 @@ impl GpuState {
         logits.clear();
         self.validate(&batch)?;
         self.weights.gpu.check()?;
-        if std::mem::replace(&mut self.running, true) && cfg!(target_arch = "wasm32") {
-            self.buffers.readback.unmap();
-        }
-        let result = self.chunks(batch, cancel, logits).await;
-        self.running = false;
-        result
-    }
-
-    async fn chunks(&mut self, batch: Batch<'_>, cancel: &CancelFlag, logits: &mut Vec<f32>) -> Result<()> {
+        self.buffers.readback.release();
+        self.chain.end();
         let n = batch.tokens.len();
         let mut done = 0;
         while done < n {
@@ -278,7 +289,7 @@ impl GpuState {
         let mut body = true;
         while body || first < wanted.end {
             let outputs = self.rows.outputs.min(wanted.end - first);
-            let header = [batch.pos + rows.start, rows.len(), outputs, first];
+            let header = [batch.pos + rows.start, rows.len(), outputs, first, 0, 0];
             self.write_run(header.map(|value| value as u32), if body { tokens } else { &[] });
             let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -298,7 +309,7 @@ impl GpuState {
         Ok(())
     }
 
-    fn write_run(&self, header: [u32; 4], tokens: &[u32]) {
+    pub(super) fn write_run(&self, header: [u32; RUN_HEADER], tokens: &[u32]) {
         let words: Vec<u32> = header.iter().chain(tokens).copied().collect();
         self.weights.gpu.queue.write_buffer(&self.buffers.run, 0, bytemuck::cast_slice(&words));
     }
@@ -310,7 +321,7 @@ impl GpuState {
         let bytes = 4 * (outputs * row) as u64;
         if outputs > 0 {
             let source = self.buffers.of(plan, plan.logits, true);
-            encoder.copy_buffer_to_buffer(source, 0, &self.buffers.readback, 0, bytes);
+            encoder.copy_buffer_to_buffer(source, 0, &self.buffers.readback.buffer, 0, bytes);
         }
         gpu.queue.submit([encoder.finish()]);
         if outputs == 0 {
@@ -324,6 +335,6 @@ impl GpuState {
                 );
             }
         };
-        gpu.read(&self.buffers.readback, bytes, append).await
+        gpu.read(&self.buffers.readback, bytes, None, append).await
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::Gpu;
+use super::memory::Readback;
 use crate::error::{Error, Result};
 
 /// How long a callback may lag behind the queue.
@@ -69,7 +70,7 @@ impl Gpu {
     pub(super) fn flush(&self) {
         self.queue.submit([]);
         #[cfg(not(target_arch = "wasm32"))]
-        self.block();
+        self.block(None);
     }
 
     /// Returns when everything submitted so far has run.
@@ -77,16 +78,26 @@ impl Gpu {
         let signal = Signal::new();
         let sender = signal.clone();
         self.queue.on_submitted_work_done(move || sender.send(()));
-        self.arrival(signal).await
+        self.arrival(signal, None).await
     }
 
-    /// Reads the first `bytes` of a mappable buffer once everything submitted so far has run, and gives them to `use_bytes`.
-    pub(super) async fn read(&self, buffer: &wgpu::Buffer, bytes: u64, use_bytes: impl FnOnce(&[u8])) -> Result<()> {
+    /// Reads the first `bytes` of a buffer once everything submitted so far (or up to `after`) has run, and gives them to
+    /// `use_bytes`.
+    pub(super) async fn read(
+        &self,
+        readback: &Readback,
+        bytes: u64,
+        after: Option<wgpu::SubmissionIndex>,
+        use_bytes: impl FnOnce(&[u8]),
+    ) -> Result<()> {
+        let buffer = &readback.buffer;
+        readback.pending.set(true);
         let signal = Signal::new();
         let sender = signal.clone();
         let slice = buffer.slice(..bytes);
         slice.map_async(wgpu::MapMode::Read, move |result| sender.send(result));
-        let mapped = self.arrival(signal).await?;
+        let mapped = self.arrival(signal, after).await?;
+        readback.pending.set(false);
         mapped.map_err(|e| self.failure(&format!("mapping the results: {e}")))?;
         let read = slice.get_mapped_range().map(|view| use_bytes(&view));
         buffer.unmap();
@@ -100,16 +111,16 @@ impl Gpu {
     }
 
     #[cfg(target_arch = "wasm32")]
-    async fn arrival<T>(&self, signal: Signal<T>) -> Result<T> {
+    async fn arrival<T>(&self, signal: Signal<T>, _: Option<wgpu::SubmissionIndex>) -> Result<T> {
         Ok(signal.await)
     }
 
     /// Another thread's poll may be the one that runs our callback, so an empty queue alone does not mean it has run.
     #[cfg(not(target_arch = "wasm32"))]
-    async fn arrival<T>(&self, signal: Signal<T>) -> Result<T> {
+    async fn arrival<T>(&self, signal: Signal<T>, after: Option<wgpu::SubmissionIndex>) -> Result<T> {
         let start = std::time::Instant::now();
         loop {
-            self.block();
+            self.block(after.clone());
             let value = signal.inbox().value.take();
             if let Some(value) = value {
                 return Ok(value);
@@ -122,10 +133,11 @@ impl Gpu {
         }
     }
 
-    /// Blocks until the queue is empty. wgpu panics if the device is lost meanwhile; that too is only a loss.
+    /// Blocks until the queue has come to `after`, or is empty. wgpu panics if the device is lost meanwhile; that too is only a loss.
     #[cfg(not(target_arch = "wasm32"))]
-    fn block(&self) {
-        let poll = || self.device.poll(wgpu::PollType::wait_indefinitely());
+    fn block(&self, after: Option<wgpu::SubmissionIndex>) {
+        let until = wgpu::PollType::Wait { submission_index: after, timeout: None };
+        let poll = || self.device.poll(until);
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => self.health.lose(&error.to_string()),
