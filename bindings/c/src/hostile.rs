@@ -29,6 +29,8 @@ impl Runtime {
             device: c"cpu".as_ptr(),
             device_len: 3,
             threads: 1,
+            level: std::ptr::null(),
+            level_len: 0,
         };
         // SAFETY: the options and the place for the handle live during the call
         assert_eq!(unsafe { gabion_runtime_new(&options, &mut runtime) }, GABION_OK);

@@ -67,8 +67,7 @@ impl Ops {
 
     /// Names of its op cases that contain `filter`.
     pub fn cases(&self, filter: &str) -> Vec<String> {
-        let own = ops::cases(filter).into_iter();
-        own.map(|case| case.name).collect()
+        ops::cases(filter).into_iter().map(|case| case.name).collect()
     }
 
     /// Runs the case of exactly this name.
