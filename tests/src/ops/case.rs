@@ -209,10 +209,12 @@ const FILES: &[&str] = &[
     include_str!("../../cases/softcap.toml"),
 ];
 
-/// All cases whose name contains `filter`.
+/// All cases whose name contains `filter`; a filter that finds none is a mistake.
 pub fn cases(filter: &str) -> Vec<Case> {
     let all = FILES.iter().flat_map(|text| parse(text).unwrap_or_else(|e| panic!("{e}")));
-    all.filter(|case| case.name.contains(filter)).collect()
+    let found: Vec<Case> = all.filter(|case| case.name.contains(filter)).collect();
+    assert!(!found.is_empty(), "no case's name contains '{filter}'");
+    found
 }
 
 /// The cases of one file.
@@ -254,7 +256,9 @@ fn expand(mut table: Table) -> Vec<Table> {
 
 fn name(table: &Table) -> String {
     let op = table.get("op").and_then(Value::as_str).unwrap_or("?");
-    let rest = table.iter().filter(|(k, _)| *k != "op").map(|(k, v)| format!(" {k}={v}"));
+    // text stands without its quotes
+    let shown = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+    let rest = table.iter().filter(|(k, _)| *k != "op").map(|(k, v)| format!(" {k}={}", shown(v)));
     format!("{op}{}", rest.collect::<String>())
 }
 

@@ -4,7 +4,7 @@
 //! op's output. So a device needs no test interface. The answer is compared with an f64 reference over decoded weights.
 //!
 //! `run_all(&device, precision)` runs all, or those that the environment variable `OPS` names, e.g.
-//! `OPS="mat_mul cols=256 n=5" cargo test -p gabion-tests --test ops`. In a browser use `cases` and `run_case_async`.
+//! `OPS="cols=256 n=5" cargo test -p gabion-tests --test ops`. In a browser use `cases` and `run_case_async`.
 
 mod build;
 mod case;
