@@ -66,7 +66,7 @@ impl<'a> Keys<'a> {
         self.u32(name)?.map_or(Ok(default), |v| self.in_range(name, v, MAX_WIDTH))
     }
 
-    /// How many positions a windowed layer sees, if there is a limit.
+    /// How many positions a windowed layer sees; `None` where there is no limit, or the file says 0 (Phi-4).
     pub(super) fn window(&self) -> Result<Option<usize>> {
         let window = self.u32("attention.sliding_window")?.filter(|&window| window > 0);
         window.map(|window| self.in_range("attention.sliding_window", window, MAX_WIDTH)).transpose()
