@@ -183,9 +183,9 @@ fn tensors() -> Vec<Case> {
         model("embedding in three dimensions", embd(&[N_EMBD, N_VOCAB, 2]), "token_embd"),
         model("embedding of another width", embd(&[64, N_VOCAB]), "token_embd"),
         case(
-            "fused attention",
+            "fused attention of another size",
             toy::llama().tensor("blk.0.attn_qkv.weight", TensorType::F32, &[32, 96]),
-            "Unsupported",
+            "Model",
             "qkv",
         ),
     ]
