@@ -185,7 +185,10 @@ fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
         }
     }
     match keys.header.tensor("rope_factors_long.weight") {
-        Some(tensor) => Err(Error::Unsupported(format!("tensor '{}'", tensor.name))),
+        Some(tensor) => {
+            let what = "rope factors that depend on the context's length";
+            Err(Error::Unsupported(format!("{what} ('{}', tensor '{}')", keys.arch, tensor.name)))
+        }
         None => Ok(()),
     }
 }
