@@ -4,6 +4,7 @@ import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { pipeline } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const TYPES = {
   '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css',
@@ -65,13 +66,15 @@ function send(request, response, file, how) {
 function body(response, file, start, size, how) {
   const end = how.has('broken') ? Math.min(start + Math.ceil(size / 8), size) : size;
   const stream = createReadStream(file, { start, end: end - 1, highWaterMark: 256 << 10 });
-  if (how.has('slow')) stream.on('data', () => pause(stream));
   stream.on('end', () => end < size && response.destroy());
   // a browser that goes away in the middle is no error here
-  pipeline(stream, response, () => {});
+  pipeline(stream, ...(how.has('slow') ? [slowly] : []), response, () => {});
 }
 
-function pause(stream) {
-  stream.pause();
-  setTimeout(() => stream.resume(), 500);
+/** A pause after each chunk. (Pausing the file's stream does not last: what drains into the socket resumes it.) */
+async function* slowly(chunks) {
+  for await (const chunk of chunks) {
+    yield chunk;
+    await sleep(500);
+  }
 }
