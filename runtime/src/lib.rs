@@ -13,6 +13,7 @@ pub mod quant;
 pub mod sample;
 pub mod text;
 
+mod fit;
 mod generate;
 mod model;
 #[cfg(not(target_arch = "wasm32"))]
@@ -20,8 +21,9 @@ mod quantize;
 mod runtime;
 mod session;
 
-pub use device::{CancelFlag, DeviceInfo, DeviceKind, KvType};
+pub use device::{CancelFlag, DeviceInfo, DeviceKind, DeviceLimits, KvType};
 pub use error::{Error, Result};
+pub use fit::{Fit, FitOptions, ModelInfo};
 pub use generate::{GenerateOptions, Generation, Piece, StopReason, Token};
 pub use model::{Model, ModelOptions, Progress, ProgressFn};
 #[cfg(not(target_arch = "wasm32"))]

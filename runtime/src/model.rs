@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::arch::{self, ModelSpec};
 use crate::device::{DeviceInfo, Loader, Precision, Weights};
 use crate::error::{Error, Result};
-use crate::gguf::{self, GgufError, Header, Mapped, Source};
+use crate::gguf::{self, GgufError, Header, Mapped, Source, TensorInfo};
 use crate::graph::{self, Plan, WeightId};
 use crate::runtime::Runtime;
 use crate::session::{Session, SessionOptions};
@@ -19,6 +19,12 @@ const CHUNK: usize = 4 << 20;
 pub struct ModelOptions {
     /// Whether to keep activations in float32 and default to a float32 cache: slower, the same on every device.
     pub exact: bool,
+}
+
+impl ModelOptions {
+    pub(crate) fn precision(&self) -> Precision {
+        if self.exact { Precision::Exact } else { Precision::Fast }
+    }
 }
 
 /// How far loading has come.
@@ -63,7 +69,7 @@ impl Model {
     /// The header of the model at `path` (of all its files, when it is split), without loading it.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_header(path: &std::path::Path) -> Result<Header> {
-        pollster::block_on(read_headers(&mut open_files(path)?))
+        pollster::block_on(gguf::read_headers(&mut open_files(path)?))
     }
 
     /// Loads a model from all its files, in order (one unless it is split). Reads forward only.
@@ -73,15 +79,10 @@ impl Model {
         options: &ModelOptions,
         progress: ProgressFn<'_>,
     ) -> Result<Self> {
-        let header = read_headers(&mut files).await?;
-        let spec = arch::spec(&header)?;
-        let plan = Arc::new(graph::lower(&spec, &header)?);
-        let tokenizer = Tokenizer::from_header(&header)?;
-        fits(tokenizer.as_ref(), &spec)?;
-        let template = ChatTemplate::from_header(&header)?;
-        let precision = if options.exact { Precision::Exact } else { Precision::Fast };
+        let header = gguf::read_headers(&mut files).await?;
+        let Parts { spec, plan, tokenizer, template } = Parts::new(&header)?;
         let device = runtime.device();
-        let mut loader = device.clone().loader(plan.clone(), precision)?;
+        let mut loader = device.clone().loader(plan.clone(), options.precision())?;
         read_weights(&mut files, &plan, &mut *loader, progress).await?;
         let weights = loader.finish().await?;
         let (options, device) = (*options, device.info().clone());
@@ -162,6 +163,33 @@ impl Model {
     }
 }
 
+/// Most elements along one dimension of a tensor: far above any model's, and products of a few of them still fit 64 bits.
+const MAX_DIM: u64 = 1 << 24;
+
+/// What a model is made of besides its weights.
+pub(crate) struct Parts {
+    pub(crate) spec: ModelSpec,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) tokenizer: Option<Tokenizer>,
+    pub(crate) template: Option<ChatTemplate>,
+}
+
+impl Parts {
+    /// Everything that the header alone can be refused for.
+    pub(crate) fn new(header: &Header) -> Result<Self> {
+        let large = |tensor: &&TensorInfo| tensor.dims.iter().any(|&dim| dim > MAX_DIM);
+        if let Some(tensor) = header.tensors.iter().find(large) {
+            let problem = format!("its shape {:?} is beyond the limit of {MAX_DIM} along a dimension", tensor.dims);
+            return Err(GgufError::Tensor { name: tensor.name.clone(), problem }.into());
+        }
+        let spec = arch::spec(header)?;
+        let plan = Arc::new(graph::lower(&spec, header)?);
+        let tokenizer = Tokenizer::from_header(header)?;
+        fits(tokenizer.as_ref(), &spec)?;
+        Ok(Self { spec, plan, tokenizer, template: ChatTemplate::from_header(header)? })
+    }
+}
+
 /// A token without a row in the embedding could never be computed with. Rows without a token are padding.
 fn fits(tokenizer: Option<&Tokenizer>, spec: &ModelSpec) -> Result<()> {
     match tokenizer.map(Tokenizer::n_vocab) {
@@ -185,19 +213,6 @@ pub(crate) fn open_files(path: &std::path::Path) -> Result<Vec<gguf::MmapSource>
         files.push(open(&gguf::shard_path(path, index, count)?)?);
     }
     Ok(files)
-}
-
-pub(crate) async fn read_headers<S: Source>(files: &mut [S]) -> Result<Header> {
-    let mut headers = Vec::new();
-    for file in files.iter_mut() {
-        headers.push(gguf::read_header(file).await?);
-    }
-    let first = headers.first().ok_or_else(|| Error::InvalidArgument("no file was given".into()))?;
-    let count = first.shard_count()?;
-    if count != files.len() {
-        return Err(GgufError::Split(format!("the model has {count} files, {} were given", files.len())).into());
-    }
-    Ok(gguf::join(headers)?)
 }
 
 /// Feeds every weight to the loader, in file order.

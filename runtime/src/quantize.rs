@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::gguf::{Header, Mapped, MmapSource, Owned, Source, TensorInfo, Value, Writer};
-use crate::model::{Progress, ProgressFn, open_files, read_headers};
+use crate::gguf::{self, Header, Mapped, MmapSource, Owned, Source, TensorInfo, Value, Writer};
+use crate::model::{Progress, ProgressFn, open_files};
 use crate::quant::{self, Format, Recipe, Shape, TensorType};
 
 /// Elements that are encoded between two reports of progress.
@@ -32,7 +32,7 @@ pub fn quantize(
     progress: ProgressFn<'_>,
 ) -> Result<Quantized> {
     let mut files = open_files(input)?;
-    let header = pollster::block_on(read_headers(&mut files))?;
+    let header = pollster::block_on(gguf::read_headers(&mut files))?;
     if output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output)) {
         return Err(Error::InvalidArgument("the output would replace the input".into()));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::device::{Device, DeviceInfo, cpu};
+use crate::device::{Device, DeviceInfo, DeviceLimits, cpu};
 use crate::error::{Error, Result};
 
 /// How to choose a device.
@@ -59,6 +59,11 @@ impl Runtime {
     /// The device's description.
     pub fn info(&self) -> &DeviceInfo {
         self.device.info()
+    }
+
+    /// What the device can hold.
+    pub fn limits(&self) -> DeviceLimits {
+        self.device.limits()
     }
 
     /// Measures how fast the device copies its own memory: bytes read and written per second. No model can generate more

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::device::{Batch, CancelFlag, Candidates, KvType, Outputs, State, StateOptions, Step, kv_capacity};
+use crate::arch::ModelSpec;
+use crate::device::{
+    Batch, CancelFlag, Candidates, DeviceInfo, KvType, Outputs, State, StateOptions, Step, kv_capacity,
+};
 use crate::error::{Error, Result};
 use crate::graph::AttentionPlan;
 use crate::model::Model;
@@ -10,6 +13,8 @@ use crate::sample::log_sum_exp;
 
 /// Context size where the caller does not say: what a chat needs, without the memory of a model's full length.
 const DEFAULT_CTX: usize = 4096;
+/// The longest context.
+pub(crate) const MAX_CTX: usize = 1 << 24;
 /// Rows whose logits are computed at once when every position's are wanted; bounds memory at large vocabularies.
 const MAX_OUTPUTS: usize = 32;
 /// Logits held for such a batch, in elements.
@@ -53,7 +58,12 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(model: Model, options: &SessionOptions) -> Result<Self> {
-        let options = state_options(&model, options)?;
+        let spec = model.spec();
+        let options = state_options(spec, model.device(), model.options().exact, options)?;
+        if options.n_ctx > spec.n_ctx_train {
+            let (n_ctx, trained) = (options.n_ctx, spec.n_ctx_train);
+            log::warn!("a context of {n_ctx} is longer than the model was trained for ({trained})");
+        }
         let state = Arc::clone(model.weights()).state(&options)?;
         Ok(Self {
             model,
@@ -299,22 +309,25 @@ impl Session {
     }
 }
 
-fn state_options(model: &Model, options: &SessionOptions) -> Result<StateOptions> {
-    let trained = model.spec().n_ctx_train;
+/// The size of a session of a model that was loaded with `exact` or without.
+pub(crate) fn state_options(
+    spec: &ModelSpec,
+    device: &DeviceInfo,
+    exact: bool,
+    options: &SessionOptions,
+) -> Result<StateOptions> {
+    let trained = spec.n_ctx_train;
     let n_ctx = if options.n_ctx == 0 { DEFAULT_CTX.min(trained) } else { options.n_ctx };
-    if n_ctx > trained {
-        log::warn!("a context of {n_ctx} is longer than the model was trained for ({trained})");
+    if n_ctx > MAX_CTX {
+        return Err(Error::InvalidArgument(format!("n_ctx {n_ctx} is above the limit of {MAX_CTX}")));
     }
-    if n_ctx > 1 << 24 {
-        return Err(Error::InvalidArgument(format!("n_ctx {n_ctx} is above the limit of {}", 1 << 24)));
-    }
-    let n_batch = if options.n_batch == 0 { model.device().preferred_batch } else { options.n_batch };
+    let n_batch = if options.n_batch == 0 { device.preferred_batch } else { options.n_batch };
     let max_batch = n_batch.clamp(1, n_ctx);
-    let exact_kv = if model.options().exact { KvType::F32 } else { KvType::F16 };
+    let exact_kv = if exact { KvType::F32 } else { KvType::F16 };
     Ok(StateOptions {
         n_ctx,
         max_batch,
-        max_outputs: MAX_OUTPUTS.min(MAX_OUTPUT_ELEMENTS / model.n_vocab()).clamp(1, max_batch),
+        max_outputs: MAX_OUTPUTS.min(MAX_OUTPUT_ELEMENTS / spec.n_vocab).clamp(1, max_batch),
         kv: options.kv.unwrap_or(exact_kv),
     })
 }

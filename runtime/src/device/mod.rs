@@ -117,6 +117,33 @@ pub struct StateOptions {
     pub kv: KvType,
 }
 
+/// What a device can hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceLimits {
+    /// Bytes of memory that are free now, where the system tells; of a GPU, bytes of its own memory.
+    pub memory: Option<u64>,
+    /// Most bytes of one buffer; `None` where there is no such limit. Matrices are split there, a layer's cache is not.
+    pub buffer: Option<u64>,
+}
+
+/// Bytes of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateBytes {
+    /// Of what stays from token to token.
+    pub kv: u64,
+    /// Of everything else: activations, logits, tables.
+    pub scratch: u64,
+    /// The largest buffer that `DeviceLimits::buffer` limits.
+    pub largest: u64,
+}
+
+impl StateBytes {
+    /// All bytes.
+    pub fn total(&self) -> u64 {
+        self.kv.saturating_add(self.scratch)
+    }
+}
+
 /// Positions a layer's cache holds, as a ring: position p lies at p % capacity. A windowed layer needs no more than its
 /// window and one batch, since a batch is written before it is read.
 pub fn kv_capacity(window: Option<usize>, options: &StateOptions) -> usize {
@@ -206,6 +233,18 @@ pub trait Device: Send + Sync {
     fn info(&self) -> &DeviceInfo;
     /// Checks that it can run `plan` and makes room for its weights.
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>>;
+    /// What it can hold.
+    fn limits(&self) -> DeviceLimits;
+    /// Bytes that a plan's weights will take, or why `loader` will refuse it.
+    fn weight_bytes(&self, plan: &Plan) -> Result<u64>;
+    /// Bytes that a session's state will take, whether or not they are there. (Programs and their uniforms, some hundred
+    /// KiB on a GPU, do not count here nor in `State::bytes`.)
+    fn state_bytes(
+        self: Arc<Self>,
+        plan: Arc<Plan>,
+        precision: Precision,
+        options: &StateOptions,
+    ) -> Result<StateBytes>;
     /// Measures how fast it copies its own memory: bytes read and written per second. Takes memory for two large buffers
     /// meanwhile.
     fn copy_bandwidth(&self) -> LocalFuture<'_, Result<f64>>;

@@ -11,7 +11,7 @@ mod value;
 mod writer;
 
 pub use header::{Header, Parse, TensorInfo};
-pub use read::read_header;
+pub use read::{read_header, read_headers};
 #[cfg(not(target_arch = "wasm32"))]
 pub use source::MmapSource;
 pub use source::{BytesSource, Mapped, Source};

@@ -1,6 +1,6 @@
 //! Reads a header through a `Source`, asking for more bytes until it is whole.
 
-use super::{GgufError, Header, Parse, Source};
+use super::{GgufError, Header, Parse, Source, join};
 use crate::error::{Error, Result};
 
 /// First read: enough for most headers without a vocabulary.
@@ -27,6 +27,20 @@ pub async fn read_header<S: Source>(source: &mut S) -> Result<Header> {
             Parse::Need(n) => need = n,
         }
     }
+}
+
+/// The header of a model from all its files, in order (one unless it is split).
+pub async fn read_headers<S: Source>(files: &mut [S]) -> Result<Header> {
+    let mut headers = Vec::new();
+    for file in files.iter_mut() {
+        headers.push(read_header(file).await?);
+    }
+    let first = headers.first().ok_or_else(|| Error::InvalidArgument("no file was given".into()))?;
+    let count = first.shard_count()?;
+    if count != files.len() {
+        return Err(GgufError::Split(format!("the model has {count} files, {} were given", files.len())).into());
+    }
+    Ok(join(headers)?)
 }
 
 /// Reads as much again as is there already, so that the number of reads and re-parses is logarithmic. Returns whether

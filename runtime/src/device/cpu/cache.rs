@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::memory::{Parts, zeroed};
+use super::memory::{Parts, Room};
 use super::simd::Simd;
 use crate::device::{KV_GROUP, KvType, StateOptions, kv_capacity};
 use crate::error::Result;
@@ -151,16 +151,16 @@ pub(super) struct Shape {
 }
 
 impl<E: Element> Ring<E> {
-    fn new(plan: &AttentionPlan, options: &StateOptions) -> Result<Self> {
+    fn new(plan: &AttentionPlan, options: &StateOptions, room: &Room) -> Result<Self> {
         let (heads, head_dim) = (plan.kv_heads, plan.head_dim);
         let capacity = kv_capacity(plan.window, options).div_ceil(KEYS).saturating_mul(KEYS);
         let value_width = head_dim.next_multiple_of(DIMS);
         let (key_units, value_units) = (E::units(head_dim), E::units(value_width));
         let groups = if E::SCALED { head_dim.div_ceil(KV_GROUP) } else { 0 };
-        let scales = || zeroed("the KV cache", &[heads, capacity, groups]);
+        let scales = || room.zeroed("the KV cache", &[heads, capacity, groups]);
         Ok(Self {
-            keys: zeroed("the KV cache", &[heads, capacity, key_units])?,
-            values: zeroed("the KV cache", &[heads, capacity, value_units])?,
+            keys: room.zeroed("the KV cache", &[heads, capacity, key_units])?,
+            values: room.zeroed("the KV cache", &[heads, capacity, value_units])?,
             key_scales: scales()?,
             value_scales: scales()?,
             shape: Shape { capacity, value_width, key_units, value_units, groups },
@@ -209,11 +209,6 @@ impl<E: Element> Ring<E> {
             value_scales: Parts::new(&mut self.value_scales),
             shape: self.shape,
         }
-    }
-
-    fn bytes(&self) -> u64 {
-        let units = size_of_val(&self.keys[..]) + size_of_val(&self.values[..]);
-        (units + size_of_val(&self.key_scales[..]) + size_of_val(&self.value_scales[..])) as u64
     }
 }
 
@@ -288,12 +283,12 @@ macro_rules! with_ring {
 pub(super) use with_ring;
 
 impl Cache {
-    pub(super) fn new(plan: &AttentionPlan, options: &StateOptions) -> Result<Self> {
+    pub(super) fn new(plan: &AttentionPlan, options: &StateOptions, room: &Room) -> Result<Self> {
         Ok(match options.kv {
-            KvType::F16 => Cache::F16(Ring::new(plan, options)?),
-            KvType::F32 => Cache::F32(Ring::new(plan, options)?),
-            KvType::Q8_0 => Cache::Q8(Ring::new(plan, options)?),
-            KvType::Q4_0 => Cache::Q4(Ring::new(plan, options)?),
+            KvType::F16 => Cache::F16(Ring::new(plan, options, room)?),
+            KvType::F32 => Cache::F32(Ring::new(plan, options, room)?),
+            KvType::Q8_0 => Cache::Q8(Ring::new(plan, options, room)?),
+            KvType::Q4_0 => Cache::Q4(Ring::new(plan, options, room)?),
         })
     }
 
@@ -304,11 +299,6 @@ impl Cache {
             Cache::Q8(ring) => CacheWriter::Q8(ring.writer()),
             Cache::Q4(ring) => CacheWriter::Q4(ring.writer()),
         }
-    }
-
-    /// Bytes it holds.
-    pub(super) fn bytes(&self) -> u64 {
-        with_ring!(self, Cache, ring => ring.bytes())
     }
 }
 

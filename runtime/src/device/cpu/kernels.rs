@@ -3,7 +3,7 @@
 use super::attention::{self, AttentionKernel};
 use super::level::Level;
 use super::mat_mul::{self, MatMulKernel};
-use super::memory::{Line, zeroed};
+use super::memory::{Line, Room};
 use super::simd::{self, Acts, ActsWriter};
 use super::{glu, rms_norm, softcap};
 use crate::device::{Precision, StateOptions, kv_capacity};
@@ -55,25 +55,25 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn new(plan: &Plan, options: &StateOptions) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, options: &StateOptions, room: &Room) -> Result<Self> {
         let cols = plan.weights.iter().filter(|w| w.matrix).map(|w| w.cols).max().unwrap_or(0);
         let capacity = plan.layers.iter().map(|l| kv_capacity(l.window, options)).max().unwrap_or(0);
         let head = plan.layers.iter().map(|l| l.head_dim.next_multiple_of(16)).max().unwrap_or(0);
         Ok(Self {
-            row: zeroed("a matrix row", &[cols])?,
-            panel: zeroed("matrix rows", &[cols])?,
-            scale: zeroed("matrix scales", &[cols.next_multiple_of(16)])?,
-            min: zeroed("matrix scales", &[cols.next_multiple_of(16)])?,
-            scores: zeroed("attention scores", &[capacity])?,
-            heads: zeroed("attention heads", &[simd::QUERIES, head])?,
+            row: room.zeroed("a matrix row", &[cols])?,
+            panel: room.zeroed("matrix rows", &[cols])?,
+            scale: room.zeroed("matrix scales", &[cols.next_multiple_of(16)])?,
+            min: room.zeroed("matrix scales", &[cols.next_multiple_of(16)])?,
+            scores: room.zeroed("attention scores", &[capacity])?,
+            heads: room.zeroed("attention heads", &[simd::QUERIES, head])?,
         })
     }
 }
 
 /// Room for a batch's 8-bit activations; none if no matrix wants them.
-pub(super) fn acts(plan: &Plan, rows: usize) -> Result<Acts> {
+pub(super) fn acts(plan: &Plan, rows: usize, room: &Room) -> Result<Acts> {
     let cols = plan.weights.iter().filter(|w| w.matrix).map(|w| w.cols).max().unwrap_or(0);
-    Acts::new(rows, cols)
+    Acts::new(rows, cols, room)
 }
 
 static REFERENCE: Kernels = Kernels {

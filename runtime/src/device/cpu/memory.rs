@@ -1,5 +1,6 @@
 //! Memory that may not be there: checked sizes, fallible allocation, and slices that threads share.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use bytemuck::{Pod, Zeroable};
@@ -25,6 +26,35 @@ pub(super) fn zeroed<T: Zeroable>(what: &str, dims: &[usize]) -> Result<Vec<T>> 
     unsafe {
         let start = std::alloc::alloc_zeroed(layout).cast::<T>();
         if start.is_null() { Err(failed()) } else { Ok(Vec::from_raw_parts(start, len, len)) }
+    }
+}
+
+/// Where a session's memory comes from, counted: the system, or nowhere, to learn how much it would be.
+pub(super) struct Room {
+    /// Whether vectors stay empty.
+    dry: bool,
+    bytes: Cell<u64>,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self { dry: false, bytes: Cell::new(0) }
+    }
+
+    pub(super) fn dry() -> Self {
+        Self { dry: true, ..Self::new() }
+    }
+
+    /// `zeroed`, or nothing in a dry room.
+    pub(super) fn zeroed<T: Zeroable>(&self, what: &str, dims: &[usize]) -> Result<Vec<T>> {
+        let bytes = dims.iter().fold(size_of::<T>() as u64, |bytes, &dim| bytes.saturating_mul(dim as u64));
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+        if self.dry { Ok(Vec::new()) } else { zeroed(what, dims) }
+    }
+
+    /// Bytes that were asked for.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
     }
 }
 

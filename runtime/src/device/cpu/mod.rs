@@ -8,6 +8,7 @@ mod attention;
 mod bandwidth;
 mod cache;
 mod embed;
+mod free;
 mod glu;
 mod kernels;
 mod level;
@@ -25,7 +26,9 @@ use std::sync::Arc;
 
 pub use level::Level;
 
-use super::{Device, DeviceInfo, DeviceKind, Loader, LocalFuture, Precision, check};
+use super::{
+    Device, DeviceInfo, DeviceKind, DeviceLimits, Loader, LocalFuture, Precision, StateBytes, StateOptions, check,
+};
 use crate::error::{Error, Result};
 use crate::graph::Plan;
 use pool::Pool;
@@ -63,13 +66,29 @@ impl Cpu {
     }
 }
 
+impl Cpu {
+    fn check(&self, plan: &Plan) -> Result<()> {
+        check::check(plan, |ty| crate::quant::format(ty).is_some())
+    }
+}
+
 impl Device for Cpu {
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
-        check::check(&plan, |ty| crate::quant::format(ty).is_some())?;
+        self.check(&plan)?;
         Ok(Box::new(weights::CpuLoader::new(self, plan, precision)))
+    }
+    fn limits(&self) -> DeviceLimits {
+        DeviceLimits { memory: free::memory(), buffer: None }
+    }
+    fn weight_bytes(&self, plan: &Plan) -> Result<u64> {
+        self.check(plan)?;
+        Ok(weights::weight_bytes(plan))
+    }
+    fn state_bytes(self: Arc<Self>, plan: Arc<Plan>, _: Precision, options: &StateOptions) -> Result<StateBytes> {
+        weights::state_bytes(self, plan, options)
     }
     fn copy_bandwidth(&self) -> LocalFuture<'_, Result<f64>> {
         Box::pin(async { bandwidth::copy(&self.pool) })

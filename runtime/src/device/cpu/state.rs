@@ -6,11 +6,11 @@ use super::attention::Attention;
 use super::cache::Cache;
 use super::kernels::{Kernels, Scratch, acts, kernels};
 use super::mat_mul::MatMul;
-use super::memory::{Parts, zeroed};
+use super::memory::{Parts, Room};
 use super::simd::Acts;
 use super::weights::{CpuWeights, Matrix};
 use super::{embed, rms_norm, rope_store};
-use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateOptions};
+use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateBytes, StateOptions};
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Linear, Op, Plan};
 
@@ -49,29 +49,36 @@ pub(super) struct CpuState {
     /// The input of a matrix product in 8 bits.
     acts: Acts,
     scratch: Vec<Mutex<Scratch>>,
+    pub(super) bytes: StateBytes,
 }
 
 impl CpuState {
     pub(super) fn new(weights: Arc<CpuWeights>, options: &StateOptions) -> Result<Self> {
+        Self::within(weights, options, &Room::new(), &Room::new())
+    }
+
+    /// A state whose cache lies in one room and everything else in another.
+    pub(super) fn within(weights: Arc<CpuWeights>, options: &StateOptions, kv: &Room, room: &Room) -> Result<Self> {
         if options.n_ctx == 0 || options.max_batch == 0 || options.max_outputs == 0 {
             return Err(Error::InvalidArgument("n_ctx, max_batch and max_outputs must be at least 1".into()));
         }
         let plan = weights.plan.clone();
         let rows = options.max_batch;
         let slots = slot_rows(&plan, options).into_iter().zip(&plan.slots);
-        let slots = slots.map(|(rows, &width)| zeroed("activations", &[rows, width]));
+        let slots = slots.map(|(rows, &width)| room.zeroed("activations", &[rows, width]));
         let angles = plan.ropes.iter().map(|rope| {
             let pairs = rope.inv_freq.len();
-            let table = || zeroed("rotary angles", &[rows, pairs]);
+            let table = || room.zeroed("rotary angles", &[rows, pairs]);
             Ok(Angles { pairs, cos: table()?, sin: table()? })
         });
-        let scratch = (0..weights.cpu.pool.threads()).map(|_| Scratch::new(&plan, options).map(Mutex::new));
+        let scratch = (0..weights.cpu.pool.threads()).map(|_| Scratch::new(&plan, options, room).map(Mutex::new));
         Ok(Self {
             slots: slots.collect::<Result<_>>()?,
-            caches: plan.layers.iter().map(|layer| Cache::new(layer, options)).collect::<Result<_>>()?,
+            caches: plan.layers.iter().map(|layer| Cache::new(layer, options, kv)).collect::<Result<_>>()?,
             angles: angles.collect::<Result<_>>()?,
-            acts: acts(&plan, rows)?,
+            acts: acts(&plan, rows, room)?,
             scratch: scratch.collect::<Result<_>>()?,
+            bytes: StateBytes { kv: kv.bytes(), scratch: room.bytes(), largest: 0 },
             kernels: kernels(weights.cpu.level),
             options: *options,
             weights,
@@ -363,7 +370,6 @@ impl State for CpuState {
     }
 
     fn bytes(&self) -> u64 {
-        let slots: usize = self.slots.iter().map(|slot| size_of_val(&slot[..])).sum();
-        slots as u64 + self.acts.bytes() + self.caches.iter().map(Cache::bytes).sum::<u64>()
+        self.bytes.total()
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::Cpu;
 use super::kernels::{MatrixKernel, kernels};
-use super::memory::zeroed;
+use super::memory::{Room, zeroed};
 use super::state::CpuState;
-use crate::device::{Loader, LocalFuture, Precision, State, StateOptions, Weights};
+use crate::device::{Loader, LocalFuture, Precision, State, StateBytes, StateOptions, Weights};
 use crate::error::{Error, Result};
 use crate::gguf::Mapped;
 use crate::graph::{Plan, Weight, WeightId};
@@ -149,6 +149,18 @@ pub(super) struct CpuWeights {
     pub(super) cpu: Arc<Cpu>,
     pub(super) plan: Arc<Plan>,
     tensors: Vec<Tensor>,
+}
+
+/// Bytes that a plan's weights take: matrices as in the file, vectors as f32.
+pub(super) fn weight_bytes(plan: &Plan) -> u64 {
+    let bytes = |weight: &Weight| if weight.matrix { weight.bytes() } else { 4 * weight.cols as u64 };
+    plan.weights.iter().map(bytes).fold(0, u64::saturating_add)
+}
+
+/// Bytes that a session will take: it is made without memory.
+pub(super) fn state_bytes(cpu: Arc<Cpu>, plan: Arc<Plan>, options: &StateOptions) -> Result<StateBytes> {
+    let weights = Arc::new(CpuWeights { cpu, plan, tensors: Vec::new() });
+    Ok(CpuState::within(weights, options, &Room::dry(), &Room::dry())?.bytes)
 }
 
 impl CpuWeights {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Gpu;
-use super::memory::{GpuBuffer, STORAGE};
+use super::memory::{GpuBuffer, STORAGE, padded};
 use super::placement::{Limits, Piece, Placement, Slab};
 use super::planes::TILE;
 use super::products::Products;
@@ -67,9 +67,7 @@ pub(super) struct GpuLoader {
 impl GpuLoader {
     /// Makes room for every weight of the plan.
     pub(super) fn new(gpu: Arc<Gpu>, plan: Arc<Plan>, precision: Precision) -> Result<Self> {
-        program::check(&plan)?;
-        let alignment = u64::from(gpu.limits.min_storage_buffer_offset_alignment.max(4));
-        let placement = Placement::new(&plan, Limits { binding: gpu.max_storage_bytes(), alignment })?;
+        let placement = place(&gpu, &plan)?;
         let planes = placement.slabs.iter().map(|slab| planes(&gpu, slab)).collect::<Result<Vec<_>>>()?;
         let arena = gpu.buffer("norms and biases", placement.arena_bytes, STORAGE)?;
         let buffers = planes.iter().flat_map(|p| [Some(&p.quants), p.scales.as_ref()]).flatten().chain([&arena]);
@@ -154,17 +152,37 @@ impl GpuLoader {
     }
 }
 
-fn planes(gpu: &Gpu, slab: &Slab) -> Result<Planes> {
+/// Where a plan's weights will lie, if kernels can compute with them.
+fn place(gpu: &Gpu, plan: &Plan) -> Result<Placement> {
+    program::check(plan)?;
+    let alignment = u64::from(gpu.limits.min_storage_buffer_offset_alignment.max(4));
+    Placement::new(plan, Limits { binding: gpu.max_storage_bytes(), alignment })
+}
+
+/// Bytes that a plan's weights will take.
+pub(super) fn weight_bytes(gpu: &Gpu, plan: &Plan) -> Result<u64> {
+    let placement = place(gpu, plan)?;
+    let planes = placement.slabs.iter().map(plane_bytes);
+    let planes = planes.map(|(quants, scales)| padded(quants).saturating_add(scales.map_or(0, padded)));
+    Ok(planes.fold(padded(placement.arena_bytes), u64::saturating_add))
+}
+
+/// Bytes of a slab's planes.
+fn plane_bytes(slab: &Slab) -> (u64, Option<u64>) {
     let tiles = slab.rows.div_ceil(TILE) as u64;
     let (quads, scales) = slab.layout.tile_bytes(slab.cols);
-    let quants = gpu.buffer("weights", tiles * quads as u64, STORAGE)?;
-    if scales == 0 {
-        return Ok(Planes { quants, scales: None });
-    }
-    let (end, table) = (tiles * scales as u64, slab.layout.table);
-    let scales = gpu.buffer("weight scales", end + slab.layout.table_bytes() as u64, STORAGE)?;
+    let scales = (scales > 0).then(|| tiles * scales as u64 + slab.layout.table_bytes() as u64);
+    (tiles * quads as u64, scales)
+}
+
+fn planes(gpu: &Gpu, slab: &Slab) -> Result<Planes> {
+    let (quants, scales) = plane_bytes(slab);
+    let quants = gpu.buffer("weights", quants, STORAGE)?;
+    let Some(bytes) = scales else { return Ok(Planes { quants, scales: None }) };
+    let scales = gpu.buffer("weight scales", bytes, STORAGE)?;
+    let table = slab.layout.table;
     if !table.is_empty() {
-        gpu.queue.write_buffer(&scales, end, bytemuck::cast_slice(table));
+        gpu.queue.write_buffer(&scales, bytes - slab.layout.table_bytes() as u64, bytemuck::cast_slice(table));
     }
     Ok(Planes { quants, scales: Some(scales) })
 }

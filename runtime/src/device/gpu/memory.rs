@@ -33,10 +33,17 @@ pub(super) const UNIFORM: BufferUsages = BufferUsages::UNIFORM.union(BufferUsage
 const READBACK: BufferUsages = BufferUsages::MAP_READ.union(BufferUsages::COPY_DST);
 
 /// A buffer that the host reads results from.
-pub(super) struct Readback {
-    pub(super) buffer: GpuBuffer,
+pub(super) struct Readback<B = GpuBuffer> {
+    pub(super) buffer: B,
     /// Whether it was asked to be mapped and not read yet: in a browser a future may be dropped while it waits.
     pub(super) pending: Cell<bool>,
+}
+
+impl<B> Readback<B> {
+    /// A buffer to read at most `bytes` bytes from at a time.
+    pub(super) fn new(make: Make<'_, B>, what: &str, bytes: usize) -> Result<Self> {
+        Ok(Self { buffer: make(what, bytes as u64, READBACK)?, pending: Cell::new(false) })
+    }
 }
 
 impl Readback {
@@ -48,12 +55,15 @@ impl Readback {
     }
 }
 
-impl Gpu {
-    /// A buffer to read at most `bytes` bytes from at a time.
-    pub(super) fn readback(&self, what: &str, bytes: usize) -> Result<Readback> {
-        Ok(Readback { buffer: self.buffer(what, bytes as u64, READBACK)?, pending: Cell::new(false) })
-    }
+/// Makes a buffer from its name, its bytes and its uses: `Gpu::buffer`, or what only counts them.
+pub(super) type Make<'a, B> = &'a mut dyn FnMut(&str, u64, BufferUsages) -> Result<B>;
 
+/// Bytes that a buffer of at least `bytes` bytes really has.
+pub(super) fn padded(bytes: u64) -> u64 {
+    bytes.max(16).saturating_add(15) / 16 * 16
+}
+
+impl Gpu {
     /// Most bytes of one storage buffer.
     pub(super) fn max_storage_bytes(&self) -> u64 {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
@@ -61,7 +71,7 @@ impl Gpu {
 
     /// A zeroed buffer of at least `bytes` bytes.
     pub(super) fn buffer(&self, what: &str, bytes: u64, usage: BufferUsages) -> Result<GpuBuffer> {
-        let size = bytes.max(16).next_multiple_of(16);
+        let size = padded(bytes);
         let storage = usage.contains(BufferUsages::STORAGE);
         let limit = if storage { self.max_storage_bytes() } else { self.limits.max_buffer_size };
         let refused = || Error::OutOfMemory { what: what.into(), bytes };

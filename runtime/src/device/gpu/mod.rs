@@ -31,7 +31,7 @@ pub use adapter::GpuOptions;
 pub use level::Level;
 use products::Products;
 
-use super::{Device, DeviceInfo, DeviceKind, Loader, LocalFuture, Precision};
+use super::{Device, DeviceInfo, DeviceKind, DeviceLimits, Loader, LocalFuture, Precision, StateBytes, StateOptions};
 use crate::error::{Error, Result};
 use crate::graph::Plan;
 
@@ -218,6 +218,23 @@ impl Device for Gpu {
 
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
         Ok(Box::new(loader::GpuLoader::new(self, plan, precision)?))
+    }
+
+    fn limits(&self) -> DeviceLimits {
+        DeviceLimits { memory: None, buffer: Some(self.max_storage_bytes()) }
+    }
+
+    fn weight_bytes(&self, plan: &Plan) -> Result<u64> {
+        loader::weight_bytes(self, plan)
+    }
+
+    fn state_bytes(
+        self: Arc<Self>,
+        plan: Arc<Plan>,
+        precision: Precision,
+        options: &StateOptions,
+    ) -> Result<StateBytes> {
+        state::bytes(&self, &plan, precision, options)
     }
 
     fn copy_bandwidth(&self) -> LocalFuture<'_, Result<f64>> {

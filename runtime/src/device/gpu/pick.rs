@@ -3,8 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::Gpu;
-use super::memory::Readback;
+use super::memory::{GpuBuffer, Make, Readback};
 use super::program::Run;
 use super::state::{Duration, GpuState, Instant};
 use crate::device::{CancelFlag, Candidates, LocalFuture, MAX_CANDIDATES, Picker, Step};
@@ -29,8 +28,8 @@ struct Flight {
 }
 
 /// Steps in which each token is the likeliest after the one before.
-pub(super) struct Chain {
-    readbacks: [Readback; 2],
+pub(super) struct Chain<B = GpuBuffer> {
+    readbacks: [Readback<B>; 2],
     /// Oldest first, at most two.
     flights: VecDeque<Flight>,
     /// Picks that were read but not asked for yet.
@@ -45,14 +44,16 @@ pub(super) struct Chain {
     read: Instant,
 }
 
-impl Chain {
-    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
-        let readback = || gpu.readback("picked tokens", MOST_STEPS * PICKED_BYTES);
+impl<B> Chain<B> {
+    pub(super) fn new(make: Make<'_, B>) -> Result<Self> {
+        let mut readback = || Readback::new(make, "picked tokens", MOST_STEPS * PICKED_BYTES);
         let readbacks = [readback()?, readback()?];
         let (flights, landed) = (VecDeque::new(), VecDeque::new());
         Ok(Self { readbacks, flights, landed, next: None, end: 0, steps: 1, read: Instant::now() })
     }
+}
 
+impl Chain {
     pub(super) fn bytes(&self) -> u64 {
         self.readbacks.iter().map(|readback| readback.buffer.size()).sum()
     }

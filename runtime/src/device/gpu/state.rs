@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use wgpu::BufferUsages;
+
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use std::time::{Duration, Instant};
 #[cfg(target_arch = "wasm32")]
@@ -11,12 +13,14 @@ pub(super) use web_time::{Duration, Instant};
 use super::Gpu;
 use super::calls;
 use super::loader::GpuWeights;
-use super::memory::{GpuBuffer, Readback, STORAGE};
+use super::memory::{GpuBuffer, Make, Readback, STORAGE, padded};
 use super::pick::{Chain, PICKED_BYTES};
+use super::products::Products;
 use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{
-    Batch, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, State, StateOptions, kv_capacity,
+    Batch, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, Precision, State, StateBytes, StateOptions,
+    kv_capacity,
 };
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Op, Plan};
@@ -30,39 +34,39 @@ const SUBMIT_TIME: Duration = Duration::from_millis(200);
 const RUN_HEADER: usize = 6;
 
 /// The key/value cache of a layer.
-pub(super) struct Cache {
+pub(super) struct Cache<B = GpuBuffer> {
     /// Positions of the ring.
     pub(super) capacity: u32,
     /// Positions allocated.
     pub(super) slots: u32,
-    pub(super) keys: GpuBuffer,
-    pub(super) values: GpuBuffer,
+    pub(super) keys: B,
+    pub(super) values: B,
 }
 
 /// All memory of a session.
-pub(super) struct Buffers {
+pub(super) struct Buffers<B = GpuBuffer> {
     /// What changes from run to run: `shaders/wgsl/shared/run.wgsl`.
-    pub(super) run: GpuBuffer,
+    pub(super) run: B,
     /// Activations, by the plan's slot.
-    slots: Vec<GpuBuffer>,
+    slots: Vec<B>,
     /// The rows of the plan's `hidden` whose logits are wanted.
-    hidden: GpuBuffer,
-    pub(super) caches: Vec<Cache>,
+    hidden: B,
+    pub(super) caches: Vec<Cache<B>>,
     /// Inputs of products in a narrow format.
-    pub(super) packed: GpuBuffer,
-    pub(super) angles: GpuBuffer,
+    pub(super) packed: B,
+    pub(super) angles: B,
     /// What decode_attention leaves of each span and head: head_dim sums, maximum and sum of weights.
-    pub(super) partials: GpuBuffer,
+    pub(super) partials: B,
     /// Where each rope's angles start.
     pub(super) tables: Vec<Tables>,
     /// The value of the shaders' KV axis.
     pub(super) kv: &'static str,
     /// The likeliest of each block of logits.
-    pub(super) tops: GpuBuffer,
+    pub(super) tops: B,
     /// Candidates: what `shaders/wgsl/pick.wgsl` says.
-    pub(super) picked: GpuBuffer,
+    pub(super) picked: B,
     /// Logits, on their way to the host.
-    readback: Readback,
+    readback: Readback<B>,
 }
 
 impl Buffers {
@@ -71,39 +75,61 @@ impl Buffers {
         if head && id == plan.hidden { &self.hidden } else { &self.slots[plan.slot(id)] }
     }
 
-    fn new(weights: &GpuWeights, options: &StateOptions, rows: &RowLimits) -> Result<Self> {
-        let (gpu, plan) = (&weights.gpu, &weights.plan);
-        let floats = |what: &str, n: usize| gpu.buffer(what, 4 * n as u64, STORAGE);
-        let head = head_slots(plan);
-        let slot = |(i, width): (usize, &usize)| {
-            let rows = if head.contains(&i) { rows.outputs } else { rows.batch };
-            floats("activations", rows * stride(*width))
-        };
-        let caches = plan.layers.iter().map(|layer| cache(gpu, layer, options));
-        let (angles, tables) = angles(weights, options.n_ctx)?;
-        let logits = stride(plan.n_vocab);
-        Ok(Self {
-            run: floats("run parameters", RUN_HEADER + rows.batch)?,
-            slots: plan.slots.iter().enumerate().map(slot).collect::<Result<_>>()?,
-            hidden: floats("activations", rows.outputs * stride(plan.width(plan.hidden)))?,
-            caches: caches.collect::<Result<_>>()?,
-            packed: gpu.buffer("packed activations", weights.products.packed_bytes(plan, rows.batch), STORAGE)?,
-            angles,
-            tables,
-            partials: floats("attention spans", most_partials(gpu, plan, options))?,
-            kv: options.kv.name(),
-            tops: floats("likeliest tokens", 4 * calls::pick::blocks(plan.n_vocab))?,
-            picked: gpu.buffer("picked tokens", PICKED_BYTES as u64, STORAGE)?,
-            readback: gpu.readback("logits", 4 * rows.outputs * logits)?,
-        })
-    }
-
     fn bytes(&self) -> u64 {
         let caches = self.caches.iter().flat_map(|cache| [&cache.keys, &cache.values]);
         let picks = [&self.tops, &self.picked, &self.readback.buffer];
         let rest = [&self.run, &self.hidden, &self.packed, &self.angles, &self.partials].into_iter().chain(picks);
         self.slots.iter().chain(caches).chain(rest).map(|buffer| buffer.size()).sum()
     }
+}
+
+impl<B> Buffers<B> {
+    /// Makes every buffer, each by one call of `make`.
+    fn new(make: Make<'_, B>, gpu: &Gpu, plan: &Plan, options: &StateOptions, rows: &RowLimits) -> Result<Self> {
+        let mut floats = |what: &str, n: usize| make(what, 4 * n as u64, STORAGE);
+        let head = head_slots(plan);
+        let slot = |(i, width): (usize, &usize)| {
+            let rows = if head.contains(&i) { rows.outputs } else { rows.batch };
+            floats("activations", rows * stride(*width))
+        };
+        let slots = plan.slots.iter().enumerate().map(slot).collect::<Result<_>>()?;
+        let angles = plan.ropes.iter().map(|rope| rope::table_len(rope, options.n_ctx)).sum::<usize>();
+        let logits = stride(plan.n_vocab);
+        Ok(Self {
+            run: floats("run parameters", RUN_HEADER + rows.batch)?,
+            slots,
+            hidden: floats("activations", rows.outputs * stride(plan.width(plan.hidden)))?,
+            angles: floats("rotary angles", 2 * angles)?,
+            tables: Vec::new(),
+            partials: floats("attention spans", most_partials(gpu, plan, options))?,
+            tops: floats("likeliest tokens", 4 * calls::pick::blocks(plan.n_vocab))?,
+            caches: plan.layers.iter().map(|layer| cache(make, layer, options)).collect::<Result<_>>()?,
+            packed: make("packed activations", rows.packed_bytes, STORAGE)?,
+            kv: options.kv.name(),
+            picked: make("picked tokens", PICKED_BYTES as u64, STORAGE)?,
+            readback: Readback::new(make, "logits", 4 * rows.outputs * logits)?,
+        })
+    }
+}
+
+/// Bytes that a session will take.
+pub(super) fn bytes(gpu: &Gpu, plan: &Plan, precision: Precision, options: &StateOptions) -> Result<StateBytes> {
+    check_options(options)?;
+    let rows = RowLimits::new(gpu, plan, &gpu.products(precision), options);
+    let mut bytes = StateBytes::default();
+    let mut count = |_: &str, size: u64, usage: BufferUsages| {
+        let size = padded(size);
+        bytes.scratch = bytes.scratch.saturating_add(size);
+        if usage.contains(BufferUsages::STORAGE) {
+            bytes.largest = bytes.largest.max(size);
+        }
+        Ok(size)
+    };
+    let buffers = Buffers::new(&mut count, gpu, plan, options, &rows)?;
+    Chain::new(&mut count)?;
+    bytes.kv = buffers.caches.iter().map(|cache| cache.keys.saturating_add(cache.values)).fold(0, u64::saturating_add);
+    bytes.scratch -= bytes.kv;
+    Ok(bytes)
 }
 
 /// Slots that the head writes; `hidden` itself is the body's.
@@ -131,26 +157,36 @@ fn record_bytes(kv: KvType, head_dim: usize) -> usize {
     }
 }
 
-fn cache(gpu: &Gpu, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache> {
+fn cache<B>(make: Make<'_, B>, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache<B>> {
     let capacity = kv_capacity(layer.window, options);
     let slots = capacity.next_multiple_of(8);
     let bytes = (layer.kv_heads * record_bytes(options.kv, layer.head_dim)) as u64 * slots as u64;
     Ok(Cache {
         capacity: capacity as u32,
         slots: slots as u32,
-        keys: gpu.buffer("key cache", bytes, STORAGE)?,
-        values: gpu.buffer("value cache", bytes, STORAGE)?,
+        keys: make("key cache", bytes, STORAGE)?,
+        values: make("value cache", bytes, STORAGE)?,
     })
 }
 
-fn angles(weights: &GpuWeights, n_ctx: usize) -> Result<(GpuBuffer, Vec<Tables>)> {
-    let pairs: usize = weights.plan.ropes.iter().map(|rope| rope::table_len(rope, n_ctx)).sum();
-    let buffer = weights.gpu.buffer("rotary angles", 8 * pairs as u64, STORAGE)?;
-    let mut angles = Vec::with_capacity(pairs);
+/// Writes the rotary angles of every position; returns where those of each rope start.
+fn write_angles(weights: &GpuWeights, buffer: &GpuBuffer, n_ctx: usize) -> Vec<Tables> {
+    let mut angles = Vec::new();
     let ropes = weights.plan.ropes.iter().zip(&weights.factors);
     let tables = ropes.map(|(rope, factors)| rope::append(&mut angles, rope, factors.as_deref(), n_ctx)).collect();
-    weights.gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&angles));
-    Ok((buffer, tables))
+    weights.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&angles));
+    tables
+}
+
+fn check_options(options: &StateOptions) -> Result<()> {
+    if options.n_ctx == 0 || options.max_batch == 0 || u32::try_from(options.n_ctx).is_err() {
+        return Err(Error::InvalidArgument("n_ctx and max_batch must be positive".into()));
+    }
+    // in Chromium on SwiftShader they come out wrong, for a reason not found yet
+    if cfg!(target_arch = "wasm32") && matches!(options.kv, KvType::Q8_0 | KvType::Q4_0) {
+        return Err(Error::Unsupported(format!("a {} cache on a browser's GPU", options.kv.name())));
+    }
+    Ok(())
 }
 
 /// How many rows go through at a time.
@@ -159,15 +195,18 @@ struct RowLimits {
     batch: usize,
     /// Of one pass of the head.
     outputs: usize,
+    /// Bytes of a batch's packed inputs.
+    packed_bytes: u64,
 }
 
 impl RowLimits {
-    fn new(gpu: &Gpu, plan: &Plan, options: &StateOptions) -> Self {
+    fn new(gpu: &Gpu, plan: &Plan, products: &Products, options: &StateOptions) -> Self {
         let widest = plan.slots.iter().map(|&width| stride(width)).max().unwrap_or(1).max(1);
         let fitting = usize::try_from(gpu.max_storage_bytes()).unwrap_or(usize::MAX) / (4 * widest);
         let logits = LOGITS_BYTES / (4 * stride(plan.n_vocab).max(1));
         let batch = options.max_batch.min(gpu.tuning.max_rows).min(fitting).max(1);
-        Self { batch, outputs: options.max_outputs.min(batch).min(logits).max(1) }
+        let outputs = options.max_outputs.min(batch).min(logits).max(1);
+        Self { batch, outputs, packed_bytes: products.packed_bytes(plan, batch) }
     }
 }
 
@@ -221,18 +260,15 @@ impl State for GpuState {
 
 impl GpuState {
     pub(super) fn new(weights: Arc<GpuWeights>, options: &StateOptions) -> Result<Self> {
-        if options.n_ctx == 0 || options.max_batch == 0 || u32::try_from(options.n_ctx).is_err() {
-            return Err(Error::InvalidArgument("n_ctx and max_batch must be positive".into()));
-        }
-        // in Chromium on SwiftShader they come out wrong, for a reason not found yet
-        if cfg!(target_arch = "wasm32") && matches!(options.kv, KvType::Q8_0 | KvType::Q4_0) {
-            return Err(Error::Unsupported(format!("a {} cache on a browser's GPU", options.kv.name())));
-        }
-        let rows = RowLimits::new(&weights.gpu, &weights.plan, options);
-        let buffers = Buffers::new(&weights, options, &rows)?;
+        check_options(options)?;
+        let (gpu, plan) = (&weights.gpu, &weights.plan);
+        let rows = RowLimits::new(gpu, plan, &weights.products, options);
+        let mut make = |what: &str, bytes: u64, usage: BufferUsages| gpu.buffer(what, bytes, usage);
+        let mut buffers = Buffers::new(&mut make, gpu, plan, options, &rows)?;
+        let chain = Chain::new(&mut make)?;
+        buffers.tables = write_angles(&weights, &buffers.angles, options.n_ctx);
         let programs = program::build(&weights, &buffers)?;
         let pace = Pace { rows: weights.gpu.tuning.first_rows.min(rows.batch), most: rows.batch };
-        let chain = Chain::new(&weights.gpu)?;
         Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain })
     }
 
