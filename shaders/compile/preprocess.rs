@@ -53,7 +53,7 @@ impl Expander<'_> {
             let keeps = open.last().is_none_or(Branch::keeps);
             match line.strip_prefix('#') {
                 Some(directive) => self.directive(directive, keeps, &mut open).map_err(|e| at(&e))?,
-                None if keeps => self.line(line),
+                None if keeps => self.line(line).map_err(|e| at(&e))?,
                 None => {}
             }
         }
@@ -91,12 +91,17 @@ impl Expander<'_> {
         Ok(format!("{before}{value}{after}"))
     }
 
-    /// WGSL has no string literals, so `//` always begins a comment.
-    fn line(&mut self, line: &str) {
+    /// WGSL has no string literals, so `//` always begins a comment. Local variables must say what they begin with: without
+    /// that, Dawn's compiler (and naga before 30) makes them zero once, not in every turn of the loop that they are in.
+    fn line(&mut self, line: &str) -> Result<(), String> {
         let code = line.split("//").next().unwrap_or("").trim();
+        if code.starts_with("var ") && !code.contains('=') {
+            return Err("a variable without a first value".into());
+        }
         if !code.is_empty() {
             self.out.push_str(code);
             self.out.push('\n');
         }
+        Ok(())
     }
 }

@@ -79,7 +79,7 @@ fn main(
     let tile = group.x * TILES;
     let tile0 = shape.first_tile + tile;
     let tile1 = min(tile0 + 1u, shape.first_tile + (shape.n - 1u) / TILE);
-    var acc: Sums;
+    var acc = Sums();
     for (var unit = 0u; unit < shape.k / 32u; unit++) {
         let u0 = load_rows(tile0, unit, lane);
         let u1 = load_rows(tile1, unit, lane);

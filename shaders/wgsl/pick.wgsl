@@ -2,6 +2,7 @@
 // and as many others as happen to be as likely as the k-th likeliest block. One workgroup. The token is the next step's.
 #import shared/order
 #import shared/fields
+#import shared/sum
 @group(0) @binding(1) var<storage, read_write> run: Run;
 // of block_tops
 @group(0) @binding(3) var<storage, read> tops: array<vec4<u32>>;
@@ -12,7 +13,6 @@ const WIDTH: u32 = 256u;
 // candidates that `picked` holds
 const MOST: u32 = 256u;
 var<workgroup> winners: array<vec2<u32>, 256>;
-var<workgroup> sums: array<f32, 256>;
 var<workgroup> counter: atomic<u32>;
 var<workgroup> shared_word: u32;
 
@@ -40,7 +40,7 @@ fn winner(lane: u32) -> vec2<u32> {
     return winners[0];
 }
 
-// Σ exp relative to the likeliest, in a fixed order.
+// Σ exp relative to the likeliest.
 fn sum_exp(lane: u32, top: u32) -> f32 {
     var sum = 0.0;
     for (var b = lane; b < shape.blocks; b += WIDTH) {
@@ -48,15 +48,7 @@ fn sum_exp(lane: u32, top: u32) -> f32 {
             sum += bitcast<f32>(tops[b].z) * exp(value_of(tops[b].x) - value_of(top));
         }
     }
-    sums[lane] = sum;
-    workgroupBarrier();
-    for (var half = WIDTH / 2u; half > 0u; half /= 2u) {
-        if (lane < half) {
-            sums[lane] += sums[lane + half];
-        }
-        workgroupBarrier();
-    }
-    return sums[0];
+    return sum_of_all(lane, sum);
 }
 
 // 1 if a logit is likelier than `bound`; then it is put into `picked` if `keep`.

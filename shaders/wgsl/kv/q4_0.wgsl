@@ -1,8 +1,6 @@
-// A cache of nibbles, the quants of Q4_0 blocks: eight elements a word, a scale for 32. See shared/cache.
-#import kv/halves
-const SCALED: bool = true;
+// A cache of nibbles, the quants of Q4_0 blocks: eight elements a word.
+#import kv/blocks
 const PER: u32 = 4u;
-const GROUP: u32 = 16u;
 
 fn pair_in(word: Word, k: u32) -> vec2<f32> {
     let two = word >> (8u * k);

@@ -1,8 +1,6 @@
-// A cache of bytes, 128 more than the quants of Q8_0 blocks: four elements a word, a scale for 32. See shared/cache.
-#import kv/halves
-const SCALED: bool = true;
+// A cache of bytes, 128 more than the quants of Q8_0 blocks: four elements a word.
+#import kv/blocks
 const PER: u32 = 2u;
-const GROUP: u32 = 16u;
 
 fn pair_in(word: Word, k: u32) -> vec2<f32> {
     let two = word >> (16u * k);

@@ -44,7 +44,7 @@ fn top_of_all(lane: u32, value: vec4<f32>) -> vec4<f32> {
 
 // What the pairs from `first` on, a word of each of four keys, add to their scores.
 fn word_scores(first: u32, a: Word, b: Word, c: Word, d: Word) -> mat4x4<f32> {
-    var s: mat4x4<f32>;
+    var s = mat4x4<f32>();
     for (var k = 0u; k < PER; k++) {
         // the padding of keys is zero
         let e = 2u * min(first + k, PAIRS - 1u);
@@ -60,9 +60,9 @@ fn four_scores(kv_head: u32, slots: vec4<u32>) -> mat4x4<f32> {
     let b = key_at(kv_head, slots.y);
     let c = key_at(kv_head, slots.z);
     let d = key_at(kv_head, slots.w);
-    var s: mat4x4<f32>;
+    var s = mat4x4<f32>();
     for (var first = 0u; first < PAIRS; first += GROUP) {
-        var part: mat4x4<f32>;
+        var part = mat4x4<f32>();
         for (var p = first; p < min(first + GROUP, PAIRS); p += PER) {
             let i = 8u * (p / PER);
             part += word_scores(p, keys[a + i], keys[b + i], keys[c + i], keys[d + i]);

@@ -182,10 +182,6 @@ fn check_options(options: &StateOptions) -> Result<()> {
     if options.n_ctx == 0 || options.max_batch == 0 || u32::try_from(options.n_ctx).is_err() {
         return Err(Error::InvalidArgument("n_ctx and max_batch must be positive".into()));
     }
-    // in Chromium on SwiftShader they come out wrong, for a reason not found yet
-    if cfg!(target_arch = "wasm32") && matches!(options.kv, KvType::Q8_0 | KvType::Q4_0) {
-        return Err(Error::Unsupported(format!("a {} cache on a browser's GPU", options.kv.name())));
-    }
     Ok(())
 }
 

@@ -67,13 +67,7 @@ impl Ops {
 
     /// Names of its op cases that contain `filter`.
     pub fn cases(&self, filter: &str) -> Vec<String> {
-        // caches of integers are refused on a browser's GPU
-        let gpu = self.0.info().threads == 0;
-        ops::cases(filter)
-            .into_iter()
-            .filter(|case| !(gpu && case.name.contains("kv=q")))
-            .map(|case| case.name)
-            .collect()
+        ops::cases(filter).into_iter().map(|case| case.name).collect()
     }
 
     /// Runs the case of exactly this name.
