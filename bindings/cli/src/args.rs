@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Show what a model file holds, also where this version cannot run it
     Info(InfoArgs),
+    /// Say whether a model fits this device, and with how long a context, from its header alone
+    Fit(FitArgs),
     /// Show the tokens of a text
     Tokenize(TokenizeArgs),
     /// Show the negative log-likelihood of each token of a text
@@ -238,10 +240,32 @@ pub(crate) struct ChatArgs {
 
 #[derive(Args)]
 pub(crate) struct InfoArgs {
-    /// The GGUF file, if not given with -m
+    /// The GGUF file or its http(s) address, if not given with -m; of an address only the header is fetched
+    #[arg(value_name = "FILE|URL")]
     pub(crate) path: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const FIT_HELP: &str = "\
+Exit code 0 if it fits, 1 if it does not or this version cannot run it.
+--json prints {model, device, n_ctx, n_batch, kv, weight_bytes, kv_bytes, scratch_bytes, total_bytes, memory, max_buffer,
+max_n_ctx, fits, why}; memory and max_buffer are null where there is no such limit or nobody tells.";
+
+#[derive(Args)]
+#[command(after_help = FIT_HELP)]
+pub(crate) struct FitArgs {
+    /// The GGUF file or its http(s) address, if not given with -m; of an address only the header is fetched
+    #[arg(value_name = "FILE|URL")]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) context: Context,
+    /// Memory that it may take, e.g. 6GiB or 800MiB [default: what the system says is free; of a GPU nobody tells]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+    /// Print one JSON object
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -371,6 +395,21 @@ fn within(text: &str, low: usize, high: usize) -> Result<usize, String> {
     value.ok_or_else(|| format!("not a whole number in {low}..={high}"))
 }
 
+/// Bytes, with a binary unit or without.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1u64,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        _ => return Err("not a size such as 6GiB, 800MiB or 1048576".into()),
+    };
+    let bytes = text[..digits].parse::<f64>().map_err(|_| "not a size such as 6GiB")? * unit as f64;
+    if bytes < (1u64 << 60) as f64 { Ok(bytes as u64) } else { Err("too large".into()) }
+}
+
 fn threads(text: &str) -> Result<usize, String> {
     within(text, 1, 1024)
 }
@@ -396,6 +435,14 @@ mod tests {
     #[test]
     fn grammar_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_in_binary_units() {
+        assert_eq!((size("1048576"), size("1.5GiB"), size("3 m")), (Ok(1 << 20), Ok(3 << 29), Ok(3 << 20)));
+        for bad in ["", "x", "1GB", "-1", "1e9", "1.2.3", "9999999999TiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Core(Error),
     /// A failure outside the core: what happened and what to do.
     Other(String),
+    /// The answer is no, and stdout says why.
+    Told,
     /// The user pressed Ctrl-C.
     Interrupted,
     /// Nobody reads stdout any more: not an error.
@@ -59,6 +61,7 @@ impl Failure {
                 output::note(&format!("error: {message}"));
                 ExitCode::from(1)
             }
+            Failure::Told => ExitCode::from(1),
             Failure::Interrupted => ExitCode::from(INTERRUPTED),
             Failure::BrokenPipe => ExitCode::SUCCESS,
         }

@@ -2,29 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use gabion::Model;
-use gabion::arch::{self, ModelSpec};
-use gabion::device::{KvType, StateOptions, kv_capacity};
 use gabion::gguf::{Array, Header, TensorInfo, Value};
+use gabion::{Fit, FitOptions, ModelInfo};
 use serde_json::{Map, Value as Json, json};
 
 use crate::args::{Global, InfoArgs};
 use crate::failure::Failure;
+use crate::fit;
+use crate::load::{self, On};
 use crate::output::{self, bytes, count};
 
 /// Elements of an array that are shown without -v.
 const SHOWN: usize = 8;
 
 pub(crate) fn info(global: &Global, args: &InfoArgs) -> Result<(), Failure> {
-    let path = args.path.as_ref().map_or_else(|| global.model(), Ok)?;
-    let header = Model::read_header(path)?;
-    let about = About { verbose: global.verbose > 0, spec: arch::spec(&header), header };
+    let header = load::header(global, args.path.as_ref())?;
+    let runtime = load::runtime(global, On { device: "cpu", level: None })?;
+    let fit = runtime.fit(&header, &FitOptions::default());
+    let about = About { verbose: global.verbose > 0, info: ModelInfo::new(&header), fit, header };
     if args.json { output::json(&about.json()) } else { output::text(&about.text()) }
 }
 
 struct About {
     header: Header,
-    spec: gabion::Result<ModelSpec>,
+    info: ModelInfo,
+    /// What it takes on the CPU.
+    fit: gabion::Result<Fit>,
     verbose: bool,
 }
 
@@ -67,15 +70,16 @@ impl About {
             count(total.0),
             bytes(total.1)
         ));
-        lines.push(match &self.spec {
-            Ok(spec) => {
-                let n_ctx = default_ctx(spec);
-                format!(
-                    "runs here: {} of weights, and {} of f16 KV cache for {n_ctx} tokens",
-                    bytes(total.1),
-                    bytes(kv_bytes(spec, n_ctx))
-                )
-            }
+        lines.push(String::new());
+        lines.push(fit::title(&self.info));
+        lines.push(match &self.fit {
+            Ok(fit) => format!(
+                "runs here: {} of weights, and {} of {} KV cache for {} tokens (see `gabion fit`)",
+                bytes(fit.weight_bytes),
+                bytes(fit.kv_bytes),
+                fit.kv.name(),
+                fit.n_ctx
+            ),
             Err(error) => format!("does not run here: {error}"),
         });
         output::harmless(&(lines.join("\n") + "\n"))
@@ -95,13 +99,11 @@ impl About {
             "n_tensors": self.header.tensors.len(),
             "parameters": self.header.tensors.iter().map(TensorInfo::elements).sum::<u64>(),
             "tensor_bytes": self.header.tensors.iter().map(|t| t.bytes).sum::<u64>(),
-            "supported": self.spec.is_ok(),
+            "model": fit::model_json(&self.info),
+            "supported": self.fit.is_ok(),
         });
-        match &self.spec {
-            Ok(spec) => {
-                let n_ctx = default_ctx(spec);
-                object["kv"] = json!({ "n_ctx": n_ctx, "type": "f16", "bytes": kv_bytes(spec, n_ctx) });
-            }
+        match &self.fit {
+            Ok(fit) => object["kv"] = json!({ "n_ctx": fit.n_ctx, "type": fit.kv.name(), "bytes": fit.kv_bytes }),
             Err(error) => object["why"] = error.to_string().into(),
         }
         if self.verbose {
@@ -121,17 +123,6 @@ impl About {
             value => scalar(value),
         }
     }
-}
-
-fn default_ctx(spec: &ModelSpec) -> usize {
-    spec.n_ctx_train.min(4096)
-}
-
-/// Bytes of an f16 cache of `n_ctx` positions.
-fn kv_bytes(spec: &ModelSpec, n_ctx: usize) -> u64 {
-    let options = StateOptions { n_ctx, max_batch: 512.min(n_ctx.max(1)), max_outputs: 1, kv: KvType::F16 };
-    let layer = |a: &arch::AttentionSpec| (2 * 2 * a.kv_heads * a.head_dim * kv_capacity(a.window, &options)) as u64;
-    spec.layers.iter().map(|l| layer(&l.attention)).sum()
 }
 
 fn type_name(tensor: &TensorInfo) -> String {

@@ -1,16 +1,16 @@
 //! From flags to the core's nouns: a device, a loaded model, an input text.
 
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gabion::gguf::Source;
+use gabion::gguf::{Header, Source};
 use gabion::{Error, Model, ModelOptions, Progress, ProgressFn, Runtime, RuntimeOptions};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Global, Input, Parsing};
 use crate::failure::Failure;
-use crate::interrupt;
+use crate::{interrupt, remote};
 
 /// A loaded model with its device, and how long that took.
 pub(crate) struct Loaded {
@@ -39,6 +39,22 @@ pub(crate) fn load_file(global: &Global, on: On<'_>) -> Result<Loaded, Failure> 
     load_by(global, on, &path.display().to_string(), |runtime, options, tell| Model::open(path, runtime, options, tell))
 }
 
+/// Opens a device.
+pub(crate) fn runtime(global: &Global, on: On<'_>) -> Result<Runtime, Failure> {
+    let options =
+        RuntimeOptions { device: on.device.into(), threads: global.threads, level: on.level.map(str::to_owned) };
+    Ok(Runtime::new(&options)?)
+}
+
+/// The header of a model, which may be an address.
+pub(crate) fn header(global: &Global, path: Option<&PathBuf>) -> Result<Header, Failure> {
+    let path = path.map_or_else(|| global.model(), Ok)?;
+    Ok(match path.to_str().filter(|text| remote::is_address(text)) {
+        Some(url) => remote::header(url)?,
+        None => Model::read_header(path)?,
+    })
+}
+
 /// Loads a model that is no file.
 pub(crate) fn load_from(global: &Global, on: On<'_>, source: impl Source) -> Result<Loaded, Failure> {
     load_by(global, on, &source.name(), |runtime, options, tell| {
@@ -55,9 +71,7 @@ fn load_by(
 ) -> Result<Loaded, Failure> {
     interrupt::install();
     let start = Instant::now();
-    let options =
-        RuntimeOptions { device: on.device.into(), threads: global.threads, level: on.level.map(str::to_owned) };
-    let runtime = Runtime::new(&options)?;
+    let runtime = runtime(global, on)?;
     let bar = progress_bar("loading");
     let mut tell = |progress: Progress| {
         bar.set_length(progress.total);

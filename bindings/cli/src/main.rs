@@ -8,6 +8,7 @@ mod bench;
 mod chat;
 mod devices;
 mod failure;
+mod fit;
 mod generate;
 mod info;
 mod interrupt;
@@ -16,6 +17,7 @@ mod logger;
 mod output;
 mod perplexity;
 mod quantize;
+mod remote;
 mod run;
 mod score;
 mod tokenize;
@@ -40,6 +42,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(&cli.global, args),
         Command::Chat(args) => chat::chat(&cli.global, args),
         Command::Info(args) => info::info(&cli.global, args),
+        Command::Fit(args) => fit::fit(&cli.global, args),
         Command::Tokenize(args) => tokenize::tokenize(&cli.global, args),
         Command::Score(args) => score::score(&cli.global, args),
         Command::Perplexity(args) => perplexity::perplexity(&cli.global, args),

@@ -8,7 +8,7 @@ use gabion::gguf::{Owned, Writer};
 #[test]
 fn help_names_every_command_and_has_no_ansi() {
     let help = ok(&["--help"]);
-    for name in ["run", "chat", "info", "tokenize", "score", "perplexity", "bench", "devices", "quantize"] {
+    for name in ["run", "chat", "info", "fit", "tokenize", "score", "perplexity", "bench", "devices", "quantize"] {
         assert!(help.contains(&format!("\n  {name} ")), "{name}");
         assert!(ok(&[name, "--help"]).contains("Usage: gabion"), "{name}");
     }
@@ -25,6 +25,8 @@ fn wrong_usage_is_2() {
         &["run", "-p", "x"],
         &["chat"],
         &["info"],
+        &["fit"],
+        &["fit", "x", "--memory", "much"],
         &["tokenize", "-p", "x"],
         &["score", "-p", "x"],
         &["perplexity", "-f", "x"],

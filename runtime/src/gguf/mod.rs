@@ -15,7 +15,7 @@ pub use read::{read_header, read_headers};
 #[cfg(not(target_arch = "wasm32"))]
 pub use source::MmapSource;
 pub use source::{BytesSource, Mapped, Source};
-pub use split::{join, shard_path};
+pub use split::{join, shard_name, shard_path};
 pub use value::{Array, Value, ValueType};
 pub use writer::{Owned, Writer};
 

@@ -29,6 +29,17 @@ pub async fn read_header<S: Source>(source: &mut S) -> Result<Header> {
     }
 }
 
+impl Header {
+    /// The header of a model of one file from the start of that file: its first bytes, as many as the header has or more.
+    pub fn from_start(bytes: &[u8]) -> Result<Self> {
+        let header = whole(Self::parse(bytes, None)?)?;
+        match header.shard_count()? {
+            1 => Ok(header),
+            count => Err(GgufError::Split(format!("the model has {count} files, the start of one was given")).into()),
+        }
+    }
+}
+
 /// The header of a model from all its files, in order (one unless it is split).
 pub async fn read_headers<S: Source>(files: &mut [S]) -> Result<Header> {
     let mut headers = Vec::new();

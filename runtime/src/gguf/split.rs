@@ -25,10 +25,15 @@ impl Header {
 /// The path of shard `index` (from 0), given the path of shard 0, `<prefix>-00001-of-<count>.gguf`.
 pub fn shard_path(first: &Path, index: usize, count: usize) -> Result<PathBuf, GgufError> {
     let name = first.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    Ok(first.with_file_name(shard_name(name, index, count)?))
+}
+
+/// The same of a name that is no path, such as an address.
+pub fn shard_name(first: &str, index: usize, count: usize) -> Result<String, GgufError> {
     let suffix = format!("-00001-of-{count:05}.gguf");
-    let prefix = name.strip_suffix(&suffix);
+    let prefix = first.strip_suffix(&suffix);
     let prefix = prefix.ok_or_else(|| GgufError::Split(format!("the first shard's name must end in '{suffix}'")))?;
-    Ok(first.with_file_name(format!("{prefix}-{:05}-of-{count:05}.gguf", index + 1)))
+    Ok(format!("{prefix}-{:05}-of-{count:05}.gguf", index + 1))
 }
 
 /// Joins the headers of all shards, in order, into one.
