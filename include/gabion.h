@@ -195,6 +195,11 @@
 /// No token: the piece only brings text that was held back.
 #define GABION_NO_TOKEN UINT32_MAX
 
+/// What a model file holds, and what loading it and one session would take on a device. Nothing of it is loaded.
+///
+/// Threads: immutable; any number of threads may use it at once.
+typedef struct gabion_fit gabion_fit;
+
 /// A running generation. It has its session to itself until it is freed; the session keeps the tokens that were generated.
 ///
 /// Threads: one at a time, any thread; a call that comes while another one runs returns GABION_ERROR_BUSY. To stop it from
@@ -339,6 +344,72 @@ typedef struct {
     /// Element type of the cache: GABION_KV_*.
     int32_t kv_type;
 } gabion_session_options;
+
+/// How the model would be loaded and used.
+typedef struct {
+    /// sizeof(gabion_fit_options)
+    size_t struct_size;
+    /// As in gabion_model_options.
+    uint32_t exact;
+    /// As in gabion_session_options.
+    int32_t kv_type;
+    /// As in gabion_session_options.
+    size_t n_ctx;
+    /// As in gabion_session_options.
+    size_t n_batch;
+    /// Bytes that it may take; 0 for what the system says is free, where it does.
+    uint64_t memory_limit;
+} gabion_fit_options;
+
+/// What a model is and takes. The strings are NUL-terminated and live as long as the gabion_fit.
+typedef struct {
+    /// sizeof(gabion_fit_info); set it before the call.
+    size_t struct_size;
+    /// The family, e.g. "llama".
+    const char *architecture;
+    /// The name its file gives it; may be "".
+    const char *name;
+    /// The kind of its tokenizer, e.g. "gpt2"; "" if it has none.
+    const char *tokenizer;
+    /// Why it does not fit; "" if it does.
+    const char *problem;
+    /// Elements of all tensors.
+    uint64_t n_parameters;
+    /// Bytes of all tensors in the file.
+    uint64_t tensor_bytes;
+    /// Bits of the file per element.
+    double bits_per_weight;
+    /// The context length it was trained for, in tokens.
+    size_t n_ctx_train;
+    /// Tokens of its vocabulary.
+    size_t n_vocab;
+    /// Width of the residual stream.
+    size_t n_embd;
+    /// Blocks.
+    size_t n_layer;
+    /// Bytes that its weights will take.
+    uint64_t weight_bytes;
+    /// Bytes of the session's cache.
+    uint64_t kv_bytes;
+    /// Bytes of the session's activations, logits and tables.
+    uint64_t scratch_bytes;
+    /// Bytes that it may take: the option's, or what the system says is free; 0 where nobody tells.
+    uint64_t memory_limit;
+    /// Most bytes of one buffer of the device; 0 where there is no such limit.
+    uint64_t buffer_limit;
+    /// Tokens of the session's context.
+    size_t n_ctx;
+    /// Most tokens computed at once.
+    size_t n_batch;
+    /// The longest context that fits, up to n_ctx_train or what was asked for; 0 if none does.
+    size_t max_n_ctx;
+    /// GABION_KV_*, of the session's cache.
+    int32_t kv_type;
+    /// 1 if the file has a chat template, else 0.
+    uint32_t has_chat_template;
+    /// 1 if it fits, else 0.
+    uint32_t fits;
+} gabion_fit_info;
 
 /// A string: `len` bytes, or GABION_NUL_TERMINATED.
 typedef struct {
@@ -605,6 +676,34 @@ gabion_status gabion_session_score(gabion_session *session,
                                    size_t n_tokens,
                                    float *nll,
                                    size_t capacity);
+
+/// Writes the defaults into `options`, whose size is `struct_size`.
+GABION_API gabion_status gabion_fit_options_init(gabion_fit_options *options, size_t struct_size);
+
+/// Reads the header of the GGUF file at `path` (as gabion_model_open; of a split model all headers) and says what the model
+/// would take on the runtime's device. `options` may be NULL. A model that this version cannot run is the error that loading
+/// would give, whose text names what is missing; one that does not fit is no error.
+GABION_API
+gabion_status gabion_fit_open(const gabion_runtime *runtime,
+                              const char *path,
+                              size_t path_len,
+                              const gabion_fit_options *options,
+                              gabion_fit **fit);
+
+/// The same from the first `len` bytes of a file at `data`: all of its header, and as much more as there is. So a header can
+/// be fetched from anywhere; GABION_ERROR_GGUF whose text says how many bytes are needed asks for more.
+GABION_API
+gabion_status gabion_fit_from_memory(const gabion_runtime *runtime,
+                                     const uint8_t *data,
+                                     size_t len,
+                                     const gabion_fit_options *options,
+                                     gabion_fit **fit);
+
+/// Frees it. NULL is a no-op.
+GABION_API void gabion_fit_free(gabion_fit *fit);
+
+/// Says what the model is and takes.
+GABION_API gabion_status gabion_fit_get_info(const gabion_fit *fit, gabion_fit_info *info);
 
 /// Writes the defaults into `options`, whose size is `struct_size`.
 GABION_API gabion_status gabion_generate_options_init(gabion_generate_options *options, size_t struct_size);

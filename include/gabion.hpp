@@ -54,6 +54,18 @@ struct ModelInfo {
     bool has_tokenizer, has_chat_template;
 };
 
+/// What a model is and takes; see gabion_fit_info.
+struct Fit {
+    std::string architecture, name, tokenizer, problem;
+    uint64_t n_parameters, tensor_bytes;
+    double bits_per_weight;
+    size_t n_ctx_train, n_vocab, n_embd, n_layer;
+    uint64_t weight_bytes, kv_bytes, scratch_bytes, memory_limit, buffer_limit;
+    size_t n_ctx, n_batch, max_n_ctx;
+    int32_t kv_type; ///< GABION_KV_*
+    bool has_chat_template, fits;
+};
+
 /// One step of a generation; see gabion_piece.
 struct Piece {
     std::string text;
@@ -77,6 +89,10 @@ struct SessionOptions : gabion_session_options {
     SessionOptions() : gabion_session_options() { gabion_session_options_init(this, sizeof(gabion_session_options)); }
 };
 
+struct FitOptions : gabion_fit_options {
+    FitOptions() : gabion_fit_options() { gabion_fit_options_init(this, sizeof(gabion_fit_options)); }
+};
+
 struct GenerateOptions : gabion_generate_options {
     /// Take the place of `stop` and `n_stop`.
     std::vector<std::string> stop_strings;
@@ -96,6 +112,7 @@ inline gabion_status check(gabion_status status) {
 struct Free {
     void operator()(gabion_runtime *it) const noexcept { gabion_runtime_free(it); }
     void operator()(gabion_model *it) const noexcept { gabion_model_free(it); }
+    void operator()(gabion_fit *it) const noexcept { gabion_fit_free(it); }
     void operator()(gabion_session *it) const noexcept { gabion_session_free(it); }
     void operator()(gabion_generation *it) const noexcept { gabion_generation_free(it); }
 };
@@ -213,6 +230,37 @@ class Runtime {
 };
 
 /// A loaded model. Any number of threads may use it at once.
+namespace detail {
+
+template <class Call> Fit fit(Call call) {
+    gabion_fit *made = nullptr;
+    check(call(&made));
+    const Handle<gabion_fit> handle(made);
+    gabion_fit_info c = sized<gabion_fit_info>();
+    check(gabion_fit_get_info(made, &c));
+    return Fit{c.architecture, c.name,         c.tokenizer,    c.problem,     c.n_parameters,
+               c.tensor_bytes, c.bits_per_weight, c.n_ctx_train, c.n_vocab,   c.n_embd,
+               c.n_layer,      c.weight_bytes, c.kv_bytes,     c.scratch_bytes, c.memory_limit,
+               c.buffer_limit, c.n_ctx,        c.n_batch,      c.max_n_ctx,   c.kv_type,
+               c.has_chat_template != 0,       c.fits != 0};
+}
+
+} // namespace detail
+
+/// What the model at `path` would take on the runtime's device, from its header alone.
+inline Fit fit(const Runtime &runtime, const std::string &path, const FitOptions &options = FitOptions()) {
+    return detail::fit([&](gabion_fit **made) {
+        return gabion_fit_open(runtime.get(), path.data(), path.size(), &options, made);
+    });
+}
+
+/// The same from the first bytes of a file, which hold at least its header.
+inline Fit fit(const Runtime &runtime, const uint8_t *data, size_t len, const FitOptions &options = FitOptions()) {
+    return detail::fit([&](gabion_fit **made) {
+        return gabion_fit_from_memory(runtime.get(), data, len, &options, made);
+    });
+}
+
 class Model {
   public:
     Model(const Runtime &runtime, const std::string &path, const ModelOptions &options = ModelOptions()) {

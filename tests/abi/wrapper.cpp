@@ -52,6 +52,8 @@ void errors(const gabion::Runtime &runtime, const std::string &path) {
     CHECK(thrown([] { gabion::Runtime("gpu", 0, "no such level"); }) == GABION_ERROR_INVALID_ARGUMENT);
     CHECK(thrown([&] { gabion::Model(runtime, "missing"); }) == GABION_ERROR_IO);
     CHECK(thrown([&] { gabion::Model::from_memory(runtime, nullptr, 0); }) == GABION_ERROR_GGUF);
+    CHECK(thrown([&] { gabion::fit(runtime, "missing"); }) == GABION_ERROR_IO);
+    CHECK(thrown([&] { gabion::fit(runtime, nullptr, 0); }) == GABION_ERROR_GGUF);
     gabion::ModelOptions options;
     options.on_progress = [](uint64_t, uint64_t) { return false; };
     CHECK(thrown([&] { gabion::Model(runtime, path, options); }) == GABION_ERROR_CANCELLED);
@@ -146,6 +148,12 @@ int main(int argc, char **argv) {
     gabion::Model loaded = gabion::Model::from_memory(runtime, reinterpret_cast<const uint8_t *>(data.data()), data.size());
     const gabion::Model model = std::move(loaded);
     CHECK(model.info().architecture == "llama" && model.info().has_chat_template);
+    gabion::FitOptions fitting;
+    fitting.n_ctx = 64;
+    const gabion::Fit fit = gabion::fit(runtime, argv[1], fitting);
+    CHECK(fit.architecture == "llama" && fit.n_ctx == 64 && fit.fits && fit.problem.empty());
+    CHECK(fit.weight_bytes == model.info().weight_bytes && fit.kv_bytes > 0 && fit.buffer_limit == 0);
+    CHECK(gabion::fit(runtime, reinterpret_cast<const uint8_t *>(data.data()), data.size()).kv_type == GABION_KV_F16);
     text(model);
 
     gabion::SessionOptions options;

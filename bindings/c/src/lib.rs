@@ -21,6 +21,8 @@ pub mod text;
 
 pub mod session;
 
+pub mod fit;
+
 pub mod generate;
 
 #[cfg(test)]

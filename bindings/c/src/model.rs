@@ -143,13 +143,13 @@ pub unsafe extern "C" fn gabion_model_from_memory(
 }
 
 #[cfg(unix)]
-fn file_path(bytes: &[u8]) -> Result<PathBuf> {
+pub(crate) fn file_path(bytes: &[u8]) -> Result<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
     Ok(std::ffi::OsStr::from_bytes(bytes).into())
 }
 
 #[cfg(not(unix))]
-fn file_path(bytes: &[u8]) -> Result<PathBuf> {
+pub(crate) fn file_path(bytes: &[u8]) -> Result<PathBuf> {
     let text =
         std::str::from_utf8(bytes).map_err(|e| gabion::Error::InvalidArgument(format!("path is not UTF-8: {e}")))?;
     Ok(text.into())

@@ -22,6 +22,18 @@ pub const GABION_KV_Q8_0: i32 = 3;
 /// 4 bits with a scale for 32 elements.
 pub const GABION_KV_Q4_0: i32 = 4;
 
+/// The cache type of a GABION_KV_*.
+pub(crate) fn kv_type(number: i32) -> Result<Option<KvType>> {
+    Ok(Some(match number {
+        GABION_KV_DEFAULT => return Ok(None),
+        GABION_KV_F16 => KvType::F16,
+        GABION_KV_F32 => KvType::F32,
+        GABION_KV_Q8_0 => KvType::Q8_0,
+        GABION_KV_Q4_0 => KvType::Q4_0,
+        other => return Err(Error::InvalidArgument(format!("kv_type {other} is not one of GABION_KV_*"))),
+    }))
+}
+
 /// One timeline of tokens over a model: its cache and its logits. It keeps what it needs of the model.
 ///
 /// Threads: one at a time, any thread. A call that comes while another one runs, or while a generation of this session is
@@ -171,15 +183,7 @@ pub unsafe extern "C" fn gabion_session_new(
 unsafe fn session_options(ptr: *const gabion_session_options) -> Result<SessionOptions> {
     // SAFETY: passed on to the caller
     let given = unsafe { options(ptr, "options") }?;
-    let kv = match given.kv_type {
-        GABION_KV_DEFAULT => None,
-        GABION_KV_F16 => Some(KvType::F16),
-        GABION_KV_F32 => Some(KvType::F32),
-        GABION_KV_Q8_0 => Some(KvType::Q8_0),
-        GABION_KV_Q4_0 => Some(KvType::Q4_0),
-        other => return Err(Error::InvalidArgument(format!("kv_type {other} is not one of GABION_KV_*"))),
-    };
-    Ok(SessionOptions { n_ctx: given.n_ctx, n_batch: given.n_batch, kv })
+    Ok(SessionOptions { n_ctx: given.n_ctx, n_batch: given.n_batch, kv: kv_type(given.kv_type)? })
 }
 
 /// Frees a session. NULL is a no-op. A generation that still has it keeps it alive.

@@ -29,11 +29,12 @@ from .errors import (
     TokenizerError,
     Unsupported,
 )
+from .fit import fit
 from .generation import Generation
 from .log import set_log
 from .model import Model, devices
 from .session import Session
-from .types import DeviceInfo, Message, ModelInfo, Piece, Prompt, Synced
+from .types import DeviceInfo, Fit, Message, ModelInfo, Piece, Prompt, Synced
 
 __version__ = version()
 
@@ -46,6 +47,7 @@ __all__ = [
     "DeviceInfo",
     "DeviceLost",
     "FileError",
+    "Fit",
     "FormatError",
     "GabionError",
     "Generation",
@@ -64,6 +66,7 @@ __all__ = [
     "TokenizerError",
     "Unsupported",
     "devices",
+    "fit",
     "set_log",
     "version",
 ]

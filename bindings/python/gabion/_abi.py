@@ -8,6 +8,7 @@ from ctypes import (
     Structure,
     c_bool,
     c_char_p,
+    c_double,
     c_float,
     c_int32,
     c_int64,
@@ -110,6 +111,45 @@ class gabion_session_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("n_ctx", c_size_t), ("n_batch", c_size_t), ("kv_type", c_int32)]
 
 
+class gabion_fit_options(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("exact", c_uint32),
+        ("kv_type", c_int32),
+        ("n_ctx", c_size_t),
+        ("n_batch", c_size_t),
+        ("memory_limit", c_uint64),
+    ]
+
+
+class gabion_fit_info(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("architecture", c_char_p),
+        ("name", c_char_p),
+        ("tokenizer", c_char_p),
+        ("problem", c_char_p),
+        ("n_parameters", c_uint64),
+        ("tensor_bytes", c_uint64),
+        ("bits_per_weight", c_double),
+        ("n_ctx_train", c_size_t),
+        ("n_vocab", c_size_t),
+        ("n_embd", c_size_t),
+        ("n_layer", c_size_t),
+        ("weight_bytes", c_uint64),
+        ("kv_bytes", c_uint64),
+        ("scratch_bytes", c_uint64),
+        ("memory_limit", c_uint64),
+        ("buffer_limit", c_uint64),
+        ("n_ctx", c_size_t),
+        ("n_batch", c_size_t),
+        ("max_n_ctx", c_size_t),
+        ("kv_type", c_int32),
+        ("has_chat_template", c_uint32),
+        ("fits", c_uint32),
+    ]
+
+
 class gabion_string(Structure):
     _fields_ = [("data", c_char_p), ("len", c_size_t)]
 
@@ -167,6 +207,8 @@ STRUCTS = [
     gabion_chat_options,
     gabion_message,
     gabion_session_options,
+    gabion_fit_options,
+    gabion_fit_info,
     gabion_string,
     gabion_generate_options,
     gabion_token_logprob,
@@ -174,7 +216,7 @@ STRUCTS = [
     gabion_generation_info,
 ]
 
-_handle = c_void_p  # gabion_runtime *, gabion_model *, gabion_session *, gabion_generation *
+_handle = c_void_p  # gabion_runtime *, gabion_model *, gabion_session *, gabion_generation *, gabion_fit *
 _made = POINTER(c_void_p)
 _status = c_int32
 _size_out = POINTER(c_size_t)
@@ -225,6 +267,14 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "gabion_session_logits": (_status, [_handle, POINTER(POINTER(c_float)), _size_out]),
     "gabion_session_tokens": (_status, [_handle, POINTER(POINTER(c_uint32)), _size_out]),
     "gabion_session_score": (_status, [_handle, *_ids_in, POINTER(c_float), c_size_t]),
+    "gabion_fit_options_init": (_status, [POINTER(gabion_fit_options), c_size_t]),
+    "gabion_fit_open": (_status, [_handle, *_text, POINTER(gabion_fit_options), _made]),
+    "gabion_fit_from_memory": (
+        _status,
+        [_handle, POINTER(c_uint8), c_size_t, POINTER(gabion_fit_options), _made],
+    ),
+    "gabion_fit_free": (None, [_handle]),
+    "gabion_fit_get_info": (_status, [_handle, POINTER(gabion_fit_info)]),
     "gabion_generate_options_init": (_status, [POINTER(gabion_generate_options), c_size_t]),
     "gabion_generation_new": (_status, [_handle, *_ids_in, POINTER(gabion_generate_options), _made]),
     "gabion_generation_next": (_status, [_handle, POINTER(gabion_piece)]),

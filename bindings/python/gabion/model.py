@@ -32,7 +32,8 @@ def devices() -> list[DeviceInfo]:
     return found
 
 
-def _runtime(device: str, threads: int, level: Optional[str]) -> Handle:
+def open_runtime(device: str, threads: int, level: Optional[str]) -> Handle:
+    """A device by its name."""
     options = initial(_abi.gabion_runtime_options, lib.gabion_runtime_options_init)
     name = device.encode()
     options.device, options.device_len, options.threads = name, len(name), threads
@@ -93,7 +94,7 @@ class Model:
         progress: called with (loaded bytes, total bytes); returning False cancels."""
         name = os.fsencode(path)
         open_file = lambda *to: lib.gabion_model_open(to[0], name, len(name), *to[1:])  # noqa: E731
-        self._load(_runtime(device, threads, level), exact, progress, open_file)
+        self._load(open_runtime(device, threads, level), exact, progress, open_file)
 
     @classmethod
     def from_bytes(
@@ -111,7 +112,7 @@ class Model:
         size = len(data)
         raw = (c_uint8 * size).from_buffer_copy(data) if size else None
         load = lambda *to: lib.gabion_model_from_memory(to[0], raw, size, *to[1:])  # noqa: E731
-        model._load(_runtime(device, threads, level), exact, progress, load)
+        model._load(open_runtime(device, threads, level), exact, progress, load)
         return model
 
     def _load(self, runtime: Handle, exact: bool, progress: Optional[Progress], call: Callable[..., int]) -> None:

@@ -54,6 +54,59 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What a model is, and what loading it and one session would take on a device. Sizes in bytes."""
+
+    #: The family, e.g. "llama".
+    architecture: str
+    #: The name its file gives it; may be empty.
+    name: str
+    #: The kind of its tokenizer, e.g. "gpt2"; empty if it has none.
+    tokenizer: str
+    has_chat_template: bool
+    #: Elements of all tensors.
+    n_parameters: int
+    #: Of all tensors in the file.
+    tensor_bytes: int
+    #: Bits of the file per element.
+    bits_per_weight: float
+    #: The context length it was trained for, in tokens.
+    n_ctx_train: int
+    #: Tokens of its vocabulary.
+    n_vocab: int
+    n_embd: int
+    n_layer: int
+    weight_bytes: int
+    #: Of the session's cache.
+    kv_bytes: int
+    #: Of the session's activations, logits and tables.
+    scratch_bytes: int
+    #: What it may take: the argument `memory`, or what the system says is free; None where nobody tells.
+    memory: Optional[int]
+    #: The device's largest buffer; None where there is no such limit.
+    max_buffer: Optional[int]
+    #: Tokens of the session's context, and most of them computed at once.
+    n_ctx: int
+    n_batch: int
+    #: Element type of the cache, e.g. "f16".
+    kv: str
+    #: The longest context that fits, up to `n_ctx_train` or what was asked for; 0 if none does.
+    max_n_ctx: int
+    #: Why it does not fit; None if it does.
+    problem: Optional[str]
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits."""
+        return self.problem is None
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything."""
+        return self.weight_bytes + self.kv_bytes + self.scratch_bytes
+
+
+@dataclass(frozen=True)
 class Synced:
     """What `Session.sync` did, in tokens."""
 

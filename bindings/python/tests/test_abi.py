@@ -13,9 +13,10 @@ from gabion import _abi, errors
 
 HEADER = re.sub(r"//.*", "", (ROOT / "include/gabion.h").read_text())
 HEADER = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.DOTALL)
-HANDLES = {f"gabion_{name}" for name in ("runtime", "model", "session", "generation")}
+HANDLES = {f"gabion_{name}" for name in ("runtime", "model", "session", "generation", "fit")}
 SCALARS = {
     "bool": ctypes.c_bool,
+    "double": ctypes.c_double,
     "float": ctypes.c_float,
     "int32_t": ctypes.c_int32,
     "int64_t": ctypes.c_int64,

@@ -28,6 +28,11 @@ fn arguments() {
 }
 
 #[test]
+fn fit() {
+    passes("fit.c", "c99");
+}
+
+#[test]
 fn hostile() {
     passes("hostile.c", "c99");
 }

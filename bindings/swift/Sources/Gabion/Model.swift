@@ -71,7 +71,7 @@ public final class Model: @unchecked Sendable {  // the library's own contract: 
         gabion_model_free(handle)
     }
 
-    private static func runtime(_ device: String, _ threads: Int, _ level: String?) throws -> OpaquePointer {
+    static func runtime(_ device: String, _ threads: Int, _ level: String?) throws -> OpaquePointer {
         var options = gabion_runtime_options()
         try check(gabion_runtime_options_init(&options, MemoryLayout<gabion_runtime_options>.size))
         let texts = Texts()
