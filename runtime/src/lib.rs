@@ -21,6 +21,7 @@ mod quantize;
 mod runtime;
 mod session;
 
+pub use arch::Gelu;
 pub use device::{CancelFlag, DeviceInfo, DeviceKind, DeviceLimits, KvType};
 pub use error::{Error, Result};
 pub use fit::{Fit, FitOptions, ModelInfo};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::arch::{self, ModelSpec};
+use crate::arch::{self, Gelu, ModelSpec};
 use crate::device::{DeviceInfo, Loader, Precision, Weights};
 use crate::error::{Error, Result};
-use crate::gguf::{self, GgufError, Header, Mapped, Source, TensorInfo};
+use crate::gguf::{self, Header, Mapped, Source, TensorInfo};
 use crate::graph::{self, Plan, WeightId};
 use crate::runtime::Runtime;
 use crate::session::{Session, SessionOptions};
@@ -19,6 +19,8 @@ const CHUNK: usize = 4 << 20;
 pub struct ModelOptions {
     /// Whether to keep activations in float32 and default to a float32 cache: slower, the same on every device.
     pub exact: bool,
+    /// Which GELU to compute with, instead of the one that the model's family defines.
+    pub gelu: Option<Gelu>,
 }
 
 impl ModelOptions {
@@ -80,7 +82,7 @@ impl Model {
         progress: ProgressFn<'_>,
     ) -> Result<Self> {
         let header = gguf::read_headers(&mut files).await?;
-        let Parts { spec, plan, tokenizer, template } = Parts::new(&header)?;
+        let Parts { spec, plan, tokenizer, template } = Parts::new(&header, options.gelu)?;
         let device = runtime.device();
         let mut loader = device.clone().loader(plan.clone(), options.precision())?;
         read_weights(&mut files, &plan, &mut *loader, progress).await?;
@@ -176,13 +178,13 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Everything that the header alone can be refused for.
-    pub(crate) fn new(header: &Header) -> Result<Self> {
+    pub(crate) fn new(header: &Header, gelu: Option<Gelu>) -> Result<Self> {
         let large = |tensor: &&TensorInfo| tensor.dims.iter().any(|&dim| dim > MAX_DIM);
         if let Some(tensor) = header.tensors.iter().find(large) {
-            let problem = format!("its shape {:?} is beyond the limit of {MAX_DIM} along a dimension", tensor.dims);
-            return Err(GgufError::Tensor { name: tensor.name.clone(), problem }.into());
+            let (name, dims) = (&tensor.name, tensor.dims);
+            return Err(Error::Model(format!("tensor '{name}': its shape {dims:?} is beyond {MAX_DIM} along a dimension")));
         }
-        let spec = arch::spec(header)?;
+        let spec = arch::spec(header, gelu)?;
         let plan = Arc::new(graph::lower(&spec, header)?);
         let tokenizer = Tokenizer::from_header(header)?;
         fits(tokenizer.as_ref(), &spec)?;

@@ -321,6 +321,9 @@ pub(crate) fn state_options(
     if n_ctx > MAX_CTX {
         return Err(Error::InvalidArgument(format!("n_ctx {n_ctx} is above the limit of {MAX_CTX}")));
     }
+    if n_ctx > trained && spec.positions.is_some() {
+        return Err(Error::InvalidArgument(format!("n_ctx {n_ctx}: the model has learned {trained} positions")));
+    }
     let n_batch = if options.n_batch == 0 { device.preferred_batch } else { options.n_batch };
     let max_batch = n_batch.clamp(1, n_ctx);
     let exact_kv = if exact { KvType::F32 } else { KvType::F16 };

@@ -11,6 +11,8 @@ override ROWS: u32 = 1u;
 @group(0) @binding(3) var<storage, read> keys: array<Word>;
 @group(0) @binding(4) var<storage, read> values: array<Word>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> arena: array<f32>;
+#import shared/sinks
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -34,15 +36,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     let end = row + run.pos + 1u;
     let window = select(shape.window, 0xFFFFFFFFu, shape.window == 0u);
-    let seen = Seen(end - min(end, vec4<u32>(window)), end);
+    let seen = Seen(end - min(end, vec4<u32>(window)), end, end - 1u);
+    slopes = slopes_of(head);
     let last = max(max(end.x, end.y), max(end.z, end.w));
     let nothing = Softmax(vec4<f32>(LOWEST), vec4<f32>(0.0));
     let softmax = attend(lane, kv_head, seen.first.x, last, seen, nothing);
     let l = sum_of_all(lane, softmax.l);
     for (var i = 0u; i < HEADS * ROWS; i++) {
         if (heads[i] == head[i] && rows[i] == row[i]) {
+            let sum = l[i] + sink(head[i], softmax.m[i]);
             for (var e = lane; e < dim; e += WIDTH) {
-                out[row[i] * shape.out_stride + head[i] * dim + e] = acc[e][i] / l[i];
+                out[row[i] * shape.out_stride + head[i] * dim + e] = acc[e][i] / sum;
             }
         }
     }

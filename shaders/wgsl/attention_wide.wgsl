@@ -10,6 +10,9 @@ override WIDTH: u32 = 64u;
 @group(0) @binding(3) var<storage, read> keys: array<Word>;
 @group(0) @binding(4) var<storage, read> values: array<Word>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> arena: array<f32>;
+#import shared/scores
+#import shared/sinks
 // two arrays, so that two barriers a block suffice
 var<workgroup> scores: array<f32, 256>;
 var<workgroup> weights: array<f32, 256>;
@@ -21,7 +24,7 @@ fn score(query: u32, kv_head: u32, slot: u32) -> f32 {
     for (var pair = 0u; pair < shape.pairs; pair++) {
         sum += dot(qkv[query + pair], key_pair(key, pair));
     }
-    return shape.scale * sum;
+    return capped(vec4<f32>(shape.scale * sum)).x;
 }
 
 @compute @workgroup_size(WIDTH)
@@ -31,6 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let end = run.pos + group.y + 1u;
     let first = select(0u, end - shape.window, shape.window != 0u && end > shape.window);
     let pair = min(lane, shape.pairs - 1u);
+    let steepness = slope(group.x);
     var m = LOWEST;
     var l = 0.0;
     var acc = vec2<f32>(0.0);
@@ -38,7 +42,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let count = min(WIDTH, end - block);
         let start = block % shape.capacity;
         // lanes without a key repeat the last one
-        let own = score(query, kv_head, ring(start + min(lane, count - 1u)));
+        let key = min(lane, count - 1u);
+        let own = score(query, kv_head, ring(start + key)) - steepness * f32(end - 1u - block - key);
         scores[lane] = own;
         workgroupBarrier();
         var top = m;
@@ -61,7 +66,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     if (lane < shape.pairs) {
         let at = group.y * shape.out_stride + 2u * (group.x * shape.pairs + lane);
-        out[at] = acc.x / l;
-        out[at + 1u] = acc.y / l;
+        let sum = l + sink(group.x, m);
+        out[at] = acc.x / sum;
+        out[at + 1u] = acc.y / sum;
     }
 }

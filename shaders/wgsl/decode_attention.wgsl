@@ -19,6 +19,9 @@ struct Shape {
     k_norm: u32,
     eps: f32,
     scale: f32,
+    softcap: f32,
+    alibi: f32,
+    sinks: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
@@ -27,6 +30,7 @@ struct Shape {
 #import shared/spans
 #import shared/attend
 #import shared/own_row
+#import shared/sinks
 @group(0) @binding(3) var<storage, read_write> keys: array<Word>;
 @group(0) @binding(4) var<storage, read_write> values: array<Word>;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
@@ -39,8 +43,9 @@ fn store(lane: u32, head: u32, heads: u32, m: vec4<f32>, l: vec4<f32>, all: u32,
         let at = (span * shape.heads + head + h) * (dim + 2u);
         for (var e = 2u * lane; e < dim; e += 2u * WIDTH) {
             if (all == 1u) {
-                out[(head + h) * dim + e] = acc[e][h] / l[h];
-                out[(head + h) * dim + e + 1u] = acc[e + 1u][h] / l[h];
+                let sum = l[h] + sink(head + h, m[h]);
+                out[(head + h) * dim + e] = acc[e][h] / sum;
+                out[(head + h) * dim + e + 1u] = acc[e + 1u][h] / sum;
             } else {
                 partials[at + e] = acc[e][h];
                 partials[at + e + 1u] = acc[e + 1u][h];
@@ -63,7 +68,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count_heads = min(4u, per_kv - 4u * chunk);
     let all = spans(run.pos);
     let last = group.y == all - 1u;
-    load(lane, vec4<u32>(head) + min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count_heads - 1u)), kv_head);
+    let heads = vec4<u32>(head) + min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count_heads - 1u));
+    slopes = slopes_of(heads);
+    load(lane, heads, kv_head);
     if (NORM_Q + NORM_K > 0u) {
         norm(lane);
     }
@@ -74,14 +81,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         store_key(lane, KEY, kv_head, run.pos % shape.capacity);
         store_value(lane, VALUE, kv_head, run.pos % shape.capacity);
     }
-    let own = own_score(lane);
+    let own = capped(own_score(lane));
     let m = select(vec4<f32>(LOWEST), own, last);
     let l = select(vec4<f32>(0.0), vec4<f32>(1.0), last && lane == 0u);
     begin_sums(lane, last);
     workgroupBarrier();
     let begin = first_seen(run.pos) + group.y * SPAN;
     let end = min(begin + SPAN, run.pos);
-    let seen = Seen(vec4<u32>(begin), vec4<u32>(end));
+    let seen = Seen(vec4<u32>(begin), vec4<u32>(end), vec4<u32>(run.pos));
     let softmax = attend(lane, kv_head, begin, end, seen, Softmax(m, l));
     store(lane, head, count_heads, softmax.m, sum_of_all(lane, softmax.l), all, group.y);
 }

@@ -1,4 +1,4 @@
-// out = scale * table[token], eight columns an invocation; rows over y. A table of several parts has one dispatch for each,
+// out = scale * table[row], eight columns an invocation; rows over y. `row` is that of the token, or of the position. A table of several parts has one dispatch for each,
 // and tokens of other parts are skipped.
 struct Shape {
     // columns; units per row of the planes
@@ -10,6 +10,10 @@ struct Shape {
     first_tile: u32,
     out_stride: u32,
     scale: f32,
+    // 1 where rows are those of positions
+    positions: u32,
+    // 1 where out is added to
+    accumulate: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
@@ -19,7 +23,8 @@ struct Shape {
 fn store(row: u32, column: u32, value: vec4<f32>) {
     for (var c = 0u; c < 4u; c++) {
         if (column + c < shape.k) {
-            out[row * shape.out_stride + column + c] = shape.scale * value[c];
+            let at = row * shape.out_stride + column + c;
+            out[at] = shape.scale * value[c] + select(0.0, out[at], shape.accumulate != 0u);
         }
     }
 }
@@ -27,7 +32,10 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let column = 8u * id.x;
-    let token = run.tokens[id.y] - shape.first;
+    var token = run.tokens[id.y] - shape.first;
+    if (shape.positions != 0u) {
+        token = run.pos + id.y - shape.first;
+    }
     if (token >= shape.count || column >= shape.k) {
         return;
     }

@@ -2,7 +2,7 @@
 // SPLIT slices that are added in order at the end. Two tiles suit adapters that gain nothing from more invocations.
 //
 // NORM: x is RMS-normed first. The norm's factor is common to all sums and comes last, so that the squares are summed beside
-// the products. GLU (1: SiLU, 2: GELU): the two tiles are gate and up of a gated unit, which is stored instead of either.
+// the products. GLU (1 + the activation): the two tiles are gate and up of a gated unit, which is stored instead of either.
 #ifdef LEVEL_F16
 enable f16;
 #endif
@@ -73,7 +73,7 @@ fn store_gated(tile: u32, lane: u32, gate: vec4<f32>, up: vec4<f32>) {
                 g += bias[output];
                 u += bias[shape.pair * TILE + output];
             }
-            out[output] = activated(GLU == 2u, g) * u;
+            out[output] = activated(GLU - 1u, g) * u;
         }
     }
 }

@@ -3,12 +3,15 @@ struct Shape {
     heads: u32,
     head_dim: u32,
     window: u32,
+    sinks: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
 #import shared/spans
 @group(0) @binding(2) var<storage, read> partials: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> arena: array<f32>;
+#import shared/sinks
 override WIDTH: u32 = 64u;
 
 @compute @workgroup_size(WIDTH)
@@ -30,6 +33,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             l += keep * partials[at + dim + 1u];
             acc += keep * partials[at + e];
         }
-        out[group.x * dim + e] = acc / l;
+        out[group.x * dim + e] = acc / (l + sink(group.x, m));
     }
 }

@@ -21,6 +21,8 @@ pub struct Tiny {
 pub struct TinyPrompt {
     /// Input tokens.
     pub ids: Vec<u32>,
+    /// Positions that the session has to have (LongRoPE chooses by it).
+    pub n_ctx: Option<usize>,
     /// Every logit after the last of them.
     pub last_logits: Vec<f32>,
     /// The most likely token at every position.

@@ -24,7 +24,7 @@ const ALL: Extent = Extent { prompts: usize::MAX, steps: usize::MAX };
 const SOME: Extent = Extent { prompts: usize::MAX, steps: 8 };
 
 fn open(name: &str, runtime: &Runtime, exact: bool) -> Option<Model> {
-    Some(Model::open(&model(name)?, runtime, &ModelOptions { exact }, &mut |_| true).unwrap())
+    Some(Model::open(&model(name)?, runtime, &ModelOptions { exact, ..Default::default() }, &mut |_| true).unwrap())
 }
 
 fn session(model: &Model) -> Session {

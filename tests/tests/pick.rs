@@ -57,9 +57,9 @@ fn state(gpu: &Arc<Gpu>, logits: &[f32], cap: Option<f32>) -> Box<dyn State> {
     let row = |first: f32| (0..COLS).map(move |c| if c == 0 { first } else { 0.0 }).flat_map(f32::to_le_bytes);
     let linears = vec![Linear { weight: WeightId(1), bias: None }];
     let mut head = vec![Op::MatMul { linears, x: BufId(0), add: None, out: BufId(1) }];
-    head.extend(cap.map(|cap| Op::Softcap { x: BufId(1), cap }));
+    head.extend(cap.map(|cap| Op::Scale { x: BufId(1), factor: 1.0, cap: Some(cap) }));
     let plan = Arc::new(Plan {
-        body: vec![Op::Embed { table: WeightId(0), scale: 1.0, out: BufId(0) }],
+        body: vec![Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) }],
         head,
         hidden: BufId(0),
         logits: BufId(1),
@@ -68,7 +68,7 @@ fn state(gpu: &Arc<Gpu>, logits: &[f32], cap: Option<f32>) -> Box<dyn State> {
         weights: vec![weight(1, 0), weight(n_vocab, 4 * COLS as u64)],
         layers: vec![],
         ropes: vec![],
-        rms_eps: 1e-6,
+        eps: 1e-6,
         n_embd: COLS,
         n_vocab,
     });

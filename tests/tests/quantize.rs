@@ -159,7 +159,7 @@ fn failures_leave_what_was_there() {
 
 /// Logits of a prompt.
 fn logits(path: &Path, runtime: &Runtime) -> Vec<f32> {
-    let model = Model::open(path, runtime, &ModelOptions { exact: true }, &mut |_| true).unwrap();
+    let model = Model::open(path, runtime, &ModelOptions { exact: true, ..Default::default() }, &mut |_| true).unwrap();
     let mut session = model.session(&SessionOptions::default()).unwrap();
     session.sync(&[1, 2, 3, 4, 5]).unwrap();
     session.logits().to_vec()

@@ -164,7 +164,7 @@ unsafe fn load_options(ptr: *const gabion_model_options) -> Result<(ModelOptions
         // SAFETY: the callback's contract
         given.progress.is_none_or(|call| unsafe { call(at.loaded, at.total, given.progress_user_data) })
     };
-    Ok((ModelOptions { exact: given.exact != 0 }, progress))
+    Ok((ModelOptions { exact: given.exact != 0, ..Default::default() }, progress))
 }
 
 fn describe(model: Model) -> gabion_model {

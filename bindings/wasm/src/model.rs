@@ -62,7 +62,7 @@ impl Model {
             let answer = progress.call2(&JsValue::NULL, &(loaded as f64).into(), &(total as f64).into());
             answer.is_ok_and(|go_on| go_on != JsValue::FALSE)
         };
-        let options = ModelOptions { exact };
+        let options = ModelOptions { exact, ..Default::default() };
         Ok(Self(gabion::Model::load(files, &runtime.0, &options, &mut tell).await.map_err(to_js)?))
     }
 

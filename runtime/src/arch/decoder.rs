@@ -1,22 +1,57 @@
-//! What pre-norm decoders with rotary positions and gated feed-forward layers share: most text models are this plus a few
-//! switches.
+//! What decoders of attention and feed-forward blocks share: most text models are this plus a few switches.
 
 use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
-use super::spec::{Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, Rope, RopeStyle};
+use super::spec::{
+    Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, NormKind, NormSpec, Norms, QkNorm, Rope,
+    RopeStyle,
+};
 use crate::error::{Error, Result};
 
 /// Switches of one family.
 pub(super) struct Decoder {
+    pub(super) norm: NormKind,
+    pub(super) norms: NormNames,
+    /// Attention and feed-forward layer read the same.
+    pub(super) parallel: bool,
     pub(super) activation: Activation,
-    pub(super) qk_norm: bool,
-    pub(super) post_norms: bool,
+    pub(super) gated: bool,
+    pub(super) qk_norm: Option<QkNorms>,
     pub(super) embedding_scale: f32,
+    /// Factor on what each half of a block adds.
+    pub(super) residual_scale: f32,
+    pub(super) logit_scale: f32,
     /// Factor on q·k; `None` for 1/√head_dim.
     pub(super) attention_scale: Option<f32>,
+    pub(super) attention_softcap: Option<f32>,
+    pub(super) alibi: Option<f32>,
+    /// Embeddings are normed.
+    pub(super) embedding_norm: bool,
+    /// The table `position_embd` is added to embeddings.
+    pub(super) positions: bool,
     pub(super) ropes: Vec<Rope>,
     /// Per layer: its window, and its index into `ropes`.
     pub(super) layers: Vec<(Option<usize>, usize)>,
+}
+
+/// What the RMS norms of queries and keys take together.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum QkNorms {
+    Heads,
+    Whole,
+}
+
+/// Names of a block's norms before attention, of its output, before the feed-forward layer, of its output.
+#[derive(Clone, Copy)]
+pub(super) struct NormNames(pub(super) [Option<&'static str>; 4]);
+
+impl NormNames {
+    pub(super) const PRE: Self = Self([Some("attn_norm"), None, Some("ffn_norm"), None]);
+    /// Both halves of a parallel block read one norm.
+    pub(super) const ONE: Self = Self([Some("attn_norm"), None, None, None]);
+    pub(super) const POST: Self = Self([None, Some("post_attention_norm"), None, Some("post_ffw_norm")]);
+    pub(super) const SANDWICH: Self =
+        Self([Some("attn_norm"), Some("post_attention_norm"), Some("ffn_norm"), Some("post_ffw_norm")]);
 }
 
 /// Sizes that every decoder states.
@@ -80,16 +115,42 @@ fn head_dim(keys: &Keys<'_>, n_embd: usize, heads: &[usize]) -> Result<usize> {
 }
 
 impl Decoder {
-    /// The plain decoder: SwiGLU, one rotary embedding, no extra norms; a window, where the file has one, on every layer.
+    /// The plain decoder: RMS norms, SwiGLU, one rotary embedding; a window, where the file has one, on every layer.
     pub(super) fn plain(keys: &Keys<'_>, sizes: &Sizes, style: RopeStyle) -> Result<Self> {
+        let rope = rope::from_keys(keys, style, sizes.n_rot, sizes.n_ctx_train)?;
+        Ok(Self { layers: vec![(keys.window()?, 0); sizes.n_layer], ..Self::with_rope(keys, sizes, rope)? })
+    }
+
+    /// The decoder of GPT-2's kind: layer norms with biases and a feed-forward layer without gate; no rope.
+    pub(super) fn gpt(keys: &Keys<'_>, sizes: &Sizes) -> Result<Self> {
+        let plain = Self::with_rope(keys, sizes, rope::none())?;
+        Ok(Self { norm: NormKind::Layer, activation: Activation::GeluTanh, gated: false, ..plain })
+    }
+
+    /// The same with a rotary embedding and, where the file has one, a window.
+    pub(super) fn roped(self, keys: &Keys<'_>, sizes: &Sizes, style: RopeStyle) -> Result<Self> {
+        let Self { ropes, layers, .. } = Self::plain(keys, sizes, style)?;
+        Ok(Self { ropes, layers, ..self })
+    }
+
+    fn with_rope(keys: &Keys<'_>, sizes: &Sizes, rope: Rope) -> Result<Self> {
         Ok(Self {
+            norm: NormKind::Rms,
+            norms: NormNames::PRE,
+            parallel: false,
             activation: Activation::Silu,
-            qk_norm: false,
-            post_norms: false,
+            gated: true,
+            qk_norm: None,
             embedding_scale: 1.0,
+            residual_scale: 1.0,
+            logit_scale: 1.0,
             attention_scale: keys.f32("attention.scale")?.filter(|&scale| scale > 0.0),
-            ropes: vec![rope::from_keys(keys, style, sizes.n_rot, sizes.n_ctx_train)?],
-            layers: vec![(keys.window()?, 0); sizes.n_layer],
+            attention_softcap: None,
+            alibi: None,
+            embedding_norm: false,
+            positions: false,
+            ropes: vec![rope],
+            layers: vec![(None, 0); sizes.n_layer],
         })
     }
 
@@ -102,63 +163,104 @@ impl Decoder {
             Some(_) => keys.linear("output", sizes.n_embd, sizes.n_vocab)?,
             None => LinearSpec { weight: embedding.clone(), bias: None, inputs: sizes.n_embd, outputs: sizes.n_vocab },
         };
+        let norm = |base: &str| self.norm_spec(keys, base, sizes.n_embd);
+        let positions = || keys.tensor("position_embd.weight", &[sizes.n_embd, sizes.n_ctx_train]);
+        // Norms undo any scale of the residual stream (but for eps), so it is kept in units of what is added to it.
+        let unit = self.residual_scale;
         Ok(ModelSpec {
             arch: keys.arch.into(),
             n_embd: sizes.n_embd,
             n_vocab: sizes.n_vocab,
             n_ctx_train: sizes.n_ctx_train,
-            rms_eps: keys.positive_or("attention.layer_norm_rms_epsilon", 1e-5)?,
-            embedding_scale: self.embedding_scale,
+            norm: self.norm,
+            eps: eps(keys, self.norm)? / (unit * unit),
+            embedding_scale: self.embedding_scale / unit,
             embedding,
+            positions: self.positions.then(positions).transpose()?,
+            embedding_norm: self.embedding_norm.then(|| norm("token_embd_norm")).transpose()?,
             layers,
+            output_norm: norm("output_norm")?,
             ropes: self.ropes,
-            output_norm: keys.tensor("output_norm.weight", &[sizes.n_embd])?,
             output,
-            final_softcap: softcap(keys)?,
+            logit_scale: self.logit_scale,
+            final_softcap: keys.softcap("final_logit_softcapping")?,
+        })
+    }
+
+    fn norm_spec(&self, keys: &Keys<'_>, base: &str, width: usize) -> Result<NormSpec> {
+        let bias = || keys.optional(&format!("{base}.bias"), &[width]);
+        Ok(NormSpec {
+            weight: keys.tensor(&format!("{base}.weight"), &[width])?,
+            bias: if self.norm == NormKind::Layer { bias()? } else { None },
         })
     }
 
     fn layer(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<LayerSpec> {
-        let name = |part: &str| format!("blk.{i}.{part}");
-        let norm = |part: &str| keys.tensor(&name(part), &[s.n_embd]);
-        let post = |part: &str| if self.post_norms { norm(part).map(Some) } else { Ok(None) };
-        let n_ff = s.n_ff[i];
+        let norm = |name: Option<&str>| {
+            name.map(|name| self.norm_spec(keys, &format!("blk.{i}.{name}"), s.n_embd)).transpose()
+        };
+        let NormNames([attn, attn_output, ffn, ffn_output]) = self.norms;
         Ok(LayerSpec {
-            attn_norm: norm("attn_norm.weight")?,
-            attn_post_norm: post("post_attention_norm.weight")?,
+            attn_norms: Norms { input: norm(attn)?, output: norm(attn_output)?, stream: None },
             attention: self.attention(keys, s, i)?,
-            ffn_norm: norm("ffn_norm.weight")?,
-            ffn_post_norm: post("post_ffw_norm.weight")?,
-            ffn: FfnSpec {
-                gate_up: gate_up(keys, &name, s.n_embd, n_ff)?,
-                down: keys.linear(&name("ffn_down"), n_ff, s.n_embd)?,
-                activation: self.activation,
+            ffn_norms: Norms { input: norm(ffn)?, output: norm(ffn_output)?, stream: None },
+            ffn: self.ffn(keys, s, i)?,
+            parallel: self.parallel,
+        })
+    }
+
+    fn ffn(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<FfnSpec> {
+        let name = |part: &str| format!("blk.{i}.{part}");
+        let n_ff = s.n_ff[i];
+        Ok(FfnSpec {
+            up: match self.gated {
+                true => gate_up(keys, &name, s.n_embd, n_ff)?,
+                false => vec![keys.linear(&name("ffn_up"), s.n_embd, n_ff)?],
             },
+            gated: self.gated,
+            down: keys.linear(&name("ffn_down"), n_ff, s.n_embd)?,
+            activation: self.activation,
         })
     }
 
     fn attention(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<AttentionSpec> {
         let name = |part: &str| format!("blk.{i}.{part}");
         let (heads, kv_heads, head_dim) = (s.heads[i], s.kv_heads[i], s.head_dim);
-        let head_norm =
-            |part: &str| if self.qk_norm { keys.tensor(&name(part), &[head_dim]).map(Some) } else { Ok(None) };
         let (window, rope) = self.layers[i];
-        let kv_width = kv_heads * head_dim;
-        let qkv = [("attn_q", heads * head_dim), ("attn_k", kv_width), ("attn_v", kv_width)];
+        let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+        let qkv = [("attn_q", q_width), ("attn_k", kv_width), ("attn_v", kv_width)];
         let qkv = qkv.map(|(part, outputs)| (name(part), outputs));
+        let qk_norm = self.qk_norm.map(|norms| {
+            let whole = norms == QkNorms::Whole;
+            let norm = |part: &str, all| keys.tensor(&name(part), &[if whole { all } else { head_dim }]);
+            let (q, k) = (norm("attn_q_norm.weight", q_width)?, norm("attn_k_norm.weight", kv_width)?);
+            Ok::<_, Error>(QkNorm { q, k, whole })
+        });
         Ok(AttentionSpec {
             heads,
             kv_heads,
             head_dim,
             scale: self.attention_scale.unwrap_or(1.0 / (head_dim as f32).sqrt()),
+            softcap: self.attention_softcap,
+            alibi: self.alibi,
+            sinks: None,
             window,
             rope,
-            q_norm: head_norm("attn_q_norm.weight")?,
-            k_norm: head_norm("attn_k_norm.weight")?,
+            qk_norm: qk_norm.transpose()?,
             qkv: keys.linears(&name("attn_qkv"), &qkv, s.n_embd)?,
-            o: keys.linear(&name("attn_output"), heads * head_dim, s.n_embd)?,
+            o: keys.linear(&name("attn_output"), q_width, s.n_embd)?,
         })
     }
+}
+
+fn eps(keys: &Keys<'_>, norm: NormKind) -> Result<f32> {
+    keys.positive_or(
+        match norm {
+            NormKind::Rms => "attention.layer_norm_rms_epsilon",
+            NormKind::Layer => "attention.layer_norm_epsilon",
+        },
+        1e-5,
+    )
 }
 
 /// Gate and up: two matrices, or both in `ffn_up`.
@@ -171,24 +273,16 @@ fn gate_up(keys: &Keys<'_>, name: &dyn Fn(&str) -> String, n_embd: usize, n_ff: 
     Ok(vec![keys.linear(&gate, n_embd, n_ff)?, keys.linear(&up, n_embd, n_ff)?])
 }
 
-fn softcap(keys: &Keys<'_>) -> Result<Option<f32>> {
-    Ok(keys.f32("final_logit_softcapping")?.filter(|&cap| cap > 0.0))
-}
-
 /// Features these families can have that this version does not compute: better refused than answered wrongly.
 fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
-    for (key, what) in
-        [("expert_count", "mixture of experts"), ("nextn_predict_layers", "multi-token prediction layers")]
-    {
+    let counts = [("expert_count", "mixture of experts"), ("nextn_predict_layers", "multi-token prediction layers")];
+    for (key, what) in counts {
         if keys.u32(key)?.is_some_and(|n| n > 0) {
             return Err(Error::Unsupported(format!("{what} ({})", keys.key(key))));
         }
     }
-    match keys.header.tensor("rope_factors_long.weight") {
-        Some(tensor) => {
-            let what = "rope factors that depend on the context's length";
-            Err(Error::Unsupported(format!("{what} ('{}', tensor '{}')", keys.arch, tensor.name)))
-        }
-        None => Ok(()),
+    match keys.f32("attention.clamp_kqv")?.is_some_and(|limit| limit > 0.0) {
+        true => Err(Error::Unsupported(format!("clamped projections ({})", keys.key("attention.clamp_kqv")))),
+        false => Ok(()),
     }
 }

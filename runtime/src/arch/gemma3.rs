@@ -1,7 +1,7 @@
 //! `gemma3`: sandwich norms, per-head q/k norms, GeGLU, scaled embeddings; five layers with a sliding window and an
 //! unscaled local rope to one global layer.
 
-use super::decoder::{Decoder, Sizes};
+use super::decoder::{Decoder, NormNames, QkNorms, Sizes};
 use super::keys::Keys;
 use super::rope;
 use super::spec::{Activation, ModelSpec, RopeStyle};
@@ -14,18 +14,17 @@ const LAYERS_27B: usize = 62;
 
 pub(super) fn spec(keys: &Keys<'_>) -> Result<ModelSpec> {
     let sizes = Sizes::read(keys)?;
-    let local_base = keys.positive_or("rope.freq_base_swa", 10000.0)?;
-    let period = keys.width_or("attention.sliding_window_pattern", PERIOD)?;
+    let local_base = keys.positive_or("rope.freq_base_swa", rope::BASE)?;
     let window = keys.window()?;
-    let layer = |i: usize| if window.is_some() && i % period < period - 1 { (window, 1) } else { (None, 0) };
+    let layer = |sliding| if sliding && window.is_some() { (window, 1) } else { (None, 0) };
     let per_head = |n: usize| (sizes.heads[0] as f32 / n as f32).sqrt();
     let mut decoder = Decoder {
         activation: Activation::GeluTanh,
-        qk_norm: true,
-        post_norms: true,
+        qk_norm: Some(QkNorms::Heads),
+        norms: NormNames::SANDWICH,
         embedding_scale: (sizes.n_embd as f32).sqrt(),
         attention_scale: (sizes.n_layer == LAYERS_27B).then(|| per_head(sizes.n_embd)),
-        layers: (0..sizes.n_layer).map(layer).collect(),
+        layers: keys.sliding(sizes.n_layer, PERIOD)?.into_iter().map(layer).collect(),
         ..Decoder::plain(keys, &sizes, RopeStyle::Neox)?
     };
     decoder.ropes.push(rope::plain(RopeStyle::Neox, sizes.n_rot, local_base, 1.0));

@@ -72,6 +72,36 @@ impl<'a> Keys<'a> {
         window.map(|window| self.in_range("attention.sliding_window", window, MAX_WIDTH)).transpose()
     }
 
+    /// Which layers are windowed: the file tells a period or each layer, else `period` holds. The last layer of each period is
+    /// global; a period of 0 has none.
+    pub(super) fn sliding(&self, n_layer: usize, period: usize) -> Result<Vec<bool>> {
+        let name = "attention.sliding_window_pattern";
+        let array = match self.header.get(&self.key(name)) {
+            Some(crate::gguf::Value::Array(array)) => array,
+            _ => {
+                let period = self.u32(name)?.map_or(period, |period| period as usize);
+                return Ok((0..n_layer).map(|i| period == 0 || i % period < period - 1).collect());
+            }
+        };
+        let pattern = array.iter().take(n_layer).map(|v| match v {
+            crate::gguf::Value::Bool(sliding) => Some(sliding),
+            _ => None,
+        });
+        let pattern: Option<Vec<bool>> = pattern.collect();
+        pattern
+            .filter(|pattern| pattern.len() == n_layer)
+            .ok_or_else(|| self.bad(name, format!("is not an array of {n_layer} booleans")))
+    }
+
+    /// A cap of scores or logits; `None` where there is none.
+    pub(super) fn softcap(&self, name: &str) -> Result<Option<f32>> {
+        Ok(self.f32(name)?.filter(|&cap| cap > 0.0))
+    }
+
+    pub(super) fn bool_or(&self, name: &str, default: bool) -> Result<bool> {
+        Ok(self.header.bool(&self.key(name))?.unwrap_or(default))
+    }
+
     pub(super) fn layers(&self) -> Result<usize> {
         self.count("block_count", MAX_LAYERS)
     }

@@ -5,18 +5,33 @@ mod keys;
 mod rope;
 mod spec;
 
-pub use spec::{Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, Rope, RopeStyle};
+pub use spec::{
+    Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, NormKind, NormSpec, Norms, QkNorm, Rope,
+    RopeStyle,
+};
 
 use crate::error::{Error, Result};
 use crate::gguf::Header;
 
+mod bloom;
+mod cohere;
+mod falcon;
 mod gemma;
+mod gemma2;
 mod gemma3;
+mod gpt2;
+mod gptneox;
+mod granite;
 mod llama;
+mod mpt;
+mod olmo2;
+mod phi2;
 mod phi3;
 mod qwen2;
 mod qwen3;
 mod smollm3;
+mod stablelm;
+mod starcoder2;
 
 /// A family: its name in `general.architecture` and the function that reads it.
 type Family = (&'static str, fn(&keys::Keys<'_>) -> Result<ModelSpec>);
@@ -27,18 +42,50 @@ const FAMILIES: &[Family] = &[
     ("qwen2", qwen2::spec),
     ("qwen3", qwen3::spec),
     ("gemma", gemma::spec),
+    ("gemma2", gemma2::spec),
     ("gemma3", gemma3::spec),
+    ("phi2", phi2::spec),
     ("phi3", phi3::spec),
     ("smollm3", smollm3::spec),
+    ("granite", granite::spec),
+    ("olmo2", olmo2::spec),
+    ("command-r", cohere::command_r),
+    ("cohere2", cohere::cohere2),
+    ("stablelm", stablelm::spec),
+    ("starcoder2", starcoder2::spec),
+    ("gptneox", gptneox::spec),
+    ("falcon", falcon::spec),
+    ("gpt2", gpt2::spec),
+    ("starcoder", gpt2::spec),
+    ("bloom", bloom::spec),
+    ("mpt", mpt::spec),
 ];
 
-/// The specification of the model that `header` describes.
-pub fn spec(header: &Header) -> Result<ModelSpec> {
+/// Which GELU a model is computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gelu {
+    /// The tanh approximation.
+    Tanh,
+    /// The exact function.
+    Erf,
+}
+
+/// The specification of the model that `header` describes. Families with GELU take the form that their models define, which
+/// a file does not tell; `gelu` forces one (llama.cpp has the tanh form for all).
+pub fn spec(header: &Header, gelu: Option<Gelu>) -> Result<ModelSpec> {
     let name = header.str("general.architecture")?;
     let name = name.ok_or_else(|| Error::Model("the key general.architecture is missing".into()))?;
     let family = FAMILIES.iter().find(|family| family.0 == name).ok_or_else(|| {
         let known: Vec<&str> = FAMILIES.iter().map(|family| family.0).collect();
         Error::Unsupported(format!("architecture '{name}' (this version runs {})", known.join(", ")))
     })?;
-    family.1(&keys::Keys::new(header, name))
+    let mut spec = family.1(&keys::Keys::new(header, name))?;
+    for activation in spec.layers.iter_mut().map(|layer| &mut layer.ffn.activation) {
+        *activation = match (*activation, gelu) {
+            (Activation::GeluTanh | Activation::GeluErf, Some(Gelu::Tanh)) => Activation::GeluTanh,
+            (Activation::GeluTanh | Activation::GeluErf, Some(Gelu::Erf)) => Activation::GeluErf,
+            (other, _) => other,
+        };
+    }
+    Ok(spec)
 }

@@ -4,6 +4,8 @@ use super::keys::Keys;
 use super::spec::{Rope, RopeStyle};
 use crate::error::{Error, Result};
 
+/// Where a file does not say otherwise.
+pub(super) const BASE: f32 = 10000.0;
 /// YaRN's constants (defaults of the format).
 const BETA_FAST: f32 = 32.0;
 const BETA_SLOW: f32 = 1.0;
@@ -11,26 +13,34 @@ const BETA_SLOW: f32 = 1.0;
 /// Plain frequencies base^(-2j/n_rot), times `scale` (linear interpolation).
 pub(super) fn plain(style: RopeStyle, n_rot: usize, base: f32, scale: f32) -> Rope {
     let freq = |j: usize| (f64::from(base).powf(-2.0 * j as f64 / n_rot as f64) * f64::from(scale)) as f32;
-    Rope { style, inv_freq: (0..n_rot / 2).map(freq).collect(), magnitude: 1.0, factors: None }
+    Rope { style, inv_freq: (0..n_rot / 2).map(freq).collect(), magnitude: 1.0, factors: None, long: None }
 }
 
 /// Turns nothing.
 pub(super) fn none() -> Rope {
-    Rope { style: RopeStyle::Norm, inv_freq: Vec::new(), magnitude: 1.0, factors: None }
+    Rope { style: RopeStyle::Norm, inv_freq: Vec::new(), magnitude: 1.0, factors: None, long: None }
 }
 
 /// The rotary embedding of the keys `rope.*` and the tensor `rope_freqs.weight`.
 pub(super) fn from_keys(keys: &Keys<'_>, style: RopeStyle, n_rot: usize, n_ctx_train: usize) -> Result<Rope> {
-    let base = keys.positive_or("rope.freq_base", 10000.0)?;
+    let base = keys.positive_or("rope.freq_base", BASE)?;
     let kind = keys.str("rope.scaling.type")?.unwrap_or("linear");
     let factor = scaling_factor(keys)?;
     let mut rope = match kind {
         "none" => plain(style, n_rot, base, 1.0),
+        // LongRoPE's factors lie in tensors, for short contexts and for long ones
+        "longrope" => plain(style, n_rot, base, 1.0),
         "linear" => plain(style, n_rot, base, 1.0 / factor),
         "yarn" => yarn(keys, plain(style, n_rot, base, 1.0), base, factor, n_ctx_train)?,
         other => return Err(Error::Unsupported(format!("rope scaling type '{other}'"))),
     };
     rope.factors = keys.optional("rope_freqs.weight", &[n_rot / 2])?;
+    if keys.header.tensor("rope_factors_long.weight").is_some() {
+        let factors = |name: &str| keys.tensor(name, &[n_rot / 2]);
+        let limit = keys.width_or("rope.scaling.original_context_length", n_ctx_train)?;
+        rope.factors = Some(factors("rope_factors_short.weight")?);
+        rope.long = Some((limit, factors("rope_factors_long.weight")?));
+    }
     rope.magnitude *= keys.positive_or("rope.scaling.attn_factor", 1.0)?;
     if !rope.inv_freq.iter().chain([&rope.magnitude]).all(|v| v.is_finite()) {
         return Err(keys.bad("rope", "its base and scaling give frequencies that are not finite"));

@@ -21,15 +21,39 @@ pub struct Rope {
     pub magnitude: f32,
     /// Tensor of `inv_freq.len()` f32 by which the frequencies are divided (llama 3).
     pub factors: Option<String>,
+    /// Divisors in place of `factors` for sessions of more positions than this (LongRoPE).
+    pub long: Option<(usize, String)>,
 }
 
-/// The gate's activation in a gated feed-forward layer.
+/// What a norm divides by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// x / sqrt(mean(x²) + eps) (Zhang and Sennrich 2019)
+    Rms,
+    /// (x - mean(x)) / sqrt(variance(x) + eps) (Ba et al. 2016)
+    Layer,
+}
+
+/// Names of a norm's weight and of its bias, if it has one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormSpec {
+    /// Tensor name of the weight.
+    pub weight: String,
+    /// Tensor name of the bias.
+    pub bias: Option<String>,
+}
+
+/// A feed-forward layer's nonlinearity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// x * sigmoid(x)
     Silu,
     /// The tanh approximation of GELU, as ggml computes it.
     GeluTanh,
+    /// x * Φ(x), the exact GELU.
+    GeluErf,
+    /// max(x, 0)
+    Relu,
 }
 
 /// Names of a matrix and of its bias, if it has one.
@@ -45,6 +69,17 @@ pub struct LinearSpec {
     pub inputs: usize,
 }
 
+/// RMS norms of queries and keys, before rope.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QkNorm {
+    /// Weight for queries.
+    pub q: String,
+    /// Weight for keys.
+    pub k: String,
+    /// Whether all heads of a row are one vector; else each head is.
+    pub whole: bool,
+}
+
 /// Self-attention of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionSpec {
@@ -56,46 +91,62 @@ pub struct AttentionSpec {
     pub head_dim: usize,
     /// Factor on q·k.
     pub scale: f32,
+    /// Scores become cap * tanh(score / cap).
+    pub softcap: Option<f32>,
+    /// Largest slope's exponent of ALiBi: keys further back score less (Press et al. 2021).
+    pub alibi: Option<f32>,
+    /// Name of one logit per head that takes part in the softmax and has no value.
+    pub sinks: Option<String>,
     /// Position q sees positions k with q - k < window.
     pub window: Option<usize>,
     /// Index into `ModelSpec::ropes`.
     pub rope: usize,
-    /// Name of the RMS norm weight applied to each query head before rope.
-    pub q_norm: Option<String>,
-    /// The same for keys.
-    pub k_norm: Option<String>,
+    /// Norms of queries and keys.
+    pub qk_norm: Option<QkNorm>,
     /// Query, key and value projections in this order: three matrices, or one with the rows of all.
     pub qkv: Vec<LinearSpec>,
     /// Output projection.
     pub o: LinearSpec,
 }
 
-/// A gated feed-forward layer: down(act(gate x) * up x).
+/// A feed-forward layer: down(act(gate x) * up x), or down(act(up x)).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FfnSpec {
-    /// Gate and up projections in this order: two matrices, or one with the rows of both.
-    pub gate_up: Vec<LinearSpec>,
+    /// Gate and up projections in this order, as two matrices or as one with the rows of both; or up alone.
+    pub up: Vec<LinearSpec>,
+    /// Whether there is a gate.
+    pub gated: bool,
     /// Down projection.
     pub down: LinearSpec,
-    /// Activation of the gate.
+    /// Activation of the gate, or of up.
     pub activation: Activation,
 }
 
-/// One block: x += post(attn(pre(x))); x += post(ffn(pre(x))). A missing post norm is the identity.
+/// Norms around half of a block: x = stream(x + output(half(input(x)))). A missing norm is the identity.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Norms {
+    /// Before the half (pre-norm).
+    pub input: Option<NormSpec>,
+    /// Of what the half adds (sandwich).
+    pub output: Option<NormSpec>,
+    /// Of the sum (post-norm).
+    pub stream: Option<NormSpec>,
+}
+
+/// One block: attention, then the feed-forward layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerSpec {
-    /// Norm before attention.
-    pub attn_norm: String,
-    /// Norm of attention's output (sandwich).
-    pub attn_post_norm: Option<String>,
+    /// Norms around attention.
+    pub attn_norms: Norms,
     /// Attention.
     pub attention: AttentionSpec,
-    /// Norm before the feed-forward layer.
-    pub ffn_norm: String,
-    /// Norm of the feed-forward layer's output (sandwich).
-    pub ffn_post_norm: Option<String>,
+    /// Norms around the feed-forward layer.
+    pub ffn_norms: Norms,
     /// Feed-forward layer.
     pub ffn: FfnSpec,
+    /// Whether the feed-forward layer reads what attention reads, not its result. Without an input norm of its own it has
+    /// attention's.
+    pub parallel: bool,
 }
 
 /// A decoder-only model.
@@ -109,20 +160,28 @@ pub struct ModelSpec {
     pub n_vocab: usize,
     /// The context length it was trained for.
     pub n_ctx_train: usize,
-    /// Epsilon of every RMS norm.
-    pub rms_eps: f32,
+    /// What its norms divide by.
+    pub norm: NormKind,
+    /// Epsilon of every norm.
+    pub eps: f32,
     /// Factor on embeddings.
     pub embedding_scale: f32,
     /// Name of the embedding table [n_embd, n_vocab].
     pub embedding: String,
+    /// Name of a table of learned positions [n_embd, positions], added to embeddings.
+    pub positions: Option<String>,
+    /// Norm of embeddings.
+    pub embedding_norm: Option<NormSpec>,
     /// Blocks in order.
     pub layers: Vec<LayerSpec>,
     /// Distinct rotary embeddings.
     pub ropes: Vec<Rope>,
     /// Norm before the output matrix.
-    pub output_norm: String,
+    pub output_norm: NormSpec,
     /// Output matrix; the embedding table's name where they are tied.
     pub output: LinearSpec,
-    /// logits = cap * tanh(logits / cap)
+    /// Factor on logits.
+    pub logit_scale: f32,
+    /// logits = cap * tanh(logits / cap), after the factor
     pub final_softcap: Option<f32>,
 }

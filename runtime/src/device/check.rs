@@ -20,7 +20,10 @@ pub(super) fn check(plan: &Plan, supported: impl Fn(TensorType) -> bool) -> Resu
     plan.buffers.iter().try_for_each(|b| expect(plan.slots.get(b.slot).is_some_and(|&w| w >= b.width), "slots"))?;
     plan.layers.iter().try_for_each(|layer| attention(plan, layer))?;
     plan.body.iter().chain(&plan.head).try_for_each(|op| expect(fits(plan, op)?, op_name(op)))?;
-    let in_place = |op: &Op| op.buffers().1 == plan.hidden || matches!(op, Op::RopeStore { .. } | Op::Attention { .. });
+    let in_place = |op: &Op| {
+        op.buffers().1 == plan.hidden
+            || matches!(op, Op::RopeStore { .. } | Op::Attention { .. } | Op::NormPart { .. } | Op::Embed { .. })
+    };
     expect(!plan.head.iter().any(in_place), "head")?;
     expect(width(plan, plan.logits)? == plan.n_vocab, "logits")
 }
@@ -32,12 +35,13 @@ fn expect(ok: bool, what: &str) -> Result<()> {
 fn op_name(op: &Op) -> &'static str {
     match op {
         Op::Embed { .. } => "embed",
-        Op::RmsNorm { .. } => "rms_norm",
+        Op::Norm { .. } => "norm",
+        Op::NormPart { .. } => "norm_part",
         Op::MatMul { .. } => "mat_mul",
         Op::RopeStore { .. } => "rope_store",
         Op::Attention { .. } => "attention",
-        Op::Glu { .. } => "glu",
-        Op::Softcap { .. } => "softcap",
+        Op::Activate { .. } => "activate",
+        Op::Scale { .. } => "scale",
     }
 }
 
@@ -61,8 +65,12 @@ fn attention(plan: &Plan, a: &AttentionPlan) -> Result<()> {
         a.head_dim > 0 && a.kv_heads > 0 && a.heads > 0 && a.heads.is_multiple_of(a.kv_heads) && a.window != Some(0);
     let norms = vector(plan, a.q_norm, a.head_dim) && vector(plan, a.k_norm, a.head_dim);
     let rope = plan.ropes.get(a.rope);
-    let rope = rope.is_some_and(|r| 2 * r.inv_freq.len() <= a.head_dim && vector(plan, r.factors, r.inv_freq.len()));
-    expect(heads && norms && rope, "a layer")
+    let rope = rope.is_some_and(|r| {
+        let pairs = r.inv_freq.len();
+        let long = r.long.map(|(_, factors)| factors);
+        2 * pairs <= a.head_dim && vector(plan, r.factors, pairs) && vector(plan, long, pairs)
+    });
+    expect(heads && norms && rope && vector(plan, a.sinks, a.heads), "a layer")
 }
 
 fn fits(plan: &Plan, op: &Op) -> Result<bool> {
@@ -74,9 +82,14 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
     };
     Ok(match op {
         Op::Embed { table, out, .. } => matrix(plan, *table).map(|(_, cols)| cols) == Some(width(out)?),
-        Op::RmsNorm { x, weight, add, out } => {
+        Op::Norm { x, weight, bias, add, out, .. } => {
             let len = width(out)?;
-            width(x)? == len && vector(plan, Some(*weight), len) && add_fits(add, x, out)?
+            let vectors = vector(plan, Some(*weight), len) && vector(plan, *bias, len);
+            width(x)? == len && vectors && add_fits(add, x, out)?
+        }
+        Op::NormPart { x, first, weight } => {
+            let len = plan.weights.get(weight.0 as usize).filter(|w| !w.matrix).map(|w| w.cols);
+            len.is_some_and(|len| first.checked_add(len).is_some_and(|end| width(x).is_ok_and(|width| end <= width)))
         }
         Op::MatMul { linears, x, add, out } => {
             let cols = width(x)?;
@@ -89,8 +102,11 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             let out_fits = a.is_some_and(|a| width(out).ok() == Some(a.heads * a.head_dim));
             out_fits && qkv_fits(plan, *layer, width(qkv)?) && apart(qkv, out)
         }
-        Op::Glu { x, out, .. } => width(x)? == 2 * width(out)? && apart(x, out),
-        Op::Softcap { x, .. } => width(x)? > 0,
+        Op::Activate { x, gated, out, .. } => {
+            let units = width(out)?;
+            width(x)? == (if *gated { 2 * units } else { units }) && apart(x, out)
+        }
+        Op::Scale { x, .. } => width(x)? > 0,
     })
 }
 

@@ -2,88 +2,73 @@
 
 use std::collections::HashMap;
 
-use super::{AttentionPlan, BufId, Buffer, Linear, Op, Plan, RopePlan, Weight, WeightId, memory};
-use crate::arch::{AttentionSpec, LayerSpec, LinearSpec, ModelSpec};
+use super::{AttentionPlan, BufId, Buffer, Linear, Lookup, Op, Plan, RopePlan, Weight, WeightId, memory};
+use crate::arch::{AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, NormSpec, Norms, Rope};
 use crate::error::{Error, Result};
 use crate::gguf::Header;
 
 /// The plan of `spec`, with every weight's place taken from `header`.
 pub fn lower(spec: &ModelSpec, header: &Header) -> Result<Plan> {
-    let weights = Weights::collect(spec, header)?;
-    let mut lowering = Lowering { spec, weights, buffers: Vec::new(), ops: Vec::new() };
-    let hidden = lowering.body()?;
-    let body = std::mem::take(&mut lowering.ops);
-    let logits = lowering.head(hidden)?;
-    let head = lowering.ops;
-    let mut buffers = lowering.buffers;
-    let slots = memory::assign(&mut buffers, &body, &head, hidden);
-    let layers = spec.layers.iter().map(|l| attention_plan(&l.attention, &lowering.weights)).collect::<Result<_>>()?;
-    let ropes = spec.ropes.iter().map(|rope| {
-        let factors = rope.factors.as_deref().map(|name| lowering.weights.id(name)).transpose()?;
-        Ok(RopePlan { style: rope.style, inv_freq: rope.inv_freq.clone(), magnitude: rope.magnitude, factors })
-    });
-    Ok(Plan {
-        body,
-        head,
-        hidden,
-        logits,
-        buffers,
-        slots,
-        layers,
-        ropes: ropes.collect::<Result<_>>()?,
-        weights: lowering.weights.list,
-        rms_eps: spec.rms_eps,
-        n_embd: spec.n_embd,
-        n_vocab: spec.n_vocab,
-    })
+    let mut weights = Weights { header, list: Vec::new(), by_name: HashMap::new() };
+    Lowering::new(spec, &mut weights).plan()?; // finds out which weights there are
+    weights.sort();
+    weights.refuse_unread()?;
+    let plan = Lowering::new(spec, &mut weights).plan()?;
+    Ok(Plan { weights: weights.list, ..plan })
 }
 
-/// The weights of a plan, in file order, and their ids by name.
-struct Weights {
+/// Tensors that are no weights of a model, or that it can do without.
+const UNREAD: &[&str] = &["rope_freqs.weight", "rot_embd", "rotary_emb", "attn.masked_bias", "attn.bias"];
+
+/// The weights of a plan, and their ids by name.
+struct Weights<'a> {
+    header: &'a Header,
     list: Vec<Weight>,
     by_name: HashMap<String, WeightId>,
 }
 
-impl Weights {
-    fn collect(spec: &ModelSpec, header: &Header) -> Result<Self> {
-        let mut list = Vec::new();
-        for (name, matrix) in names(spec) {
-            list.push(weight(header, name, matrix)?);
+impl Weights<'_> {
+    fn id(&mut self, name: &str, matrix: bool) -> Result<WeightId> {
+        if let Some(id) = self.by_name.get(name) {
+            return Ok(*id);
         }
-        list.sort_by(|a, b| (a.shard, a.offset, &a.name).cmp(&(b.shard, b.offset, &b.name)));
-        list.dedup_by(|a, b| a.name == b.name); // a tied table is both embedding and output
-        let by_name = list.iter().zip(0..).map(|(w, i)| (w.name.clone(), WeightId(i))).collect();
-        Ok(Self { list, by_name })
+        let id = WeightId(self.list.len() as u32);
+        self.list.push(weight(self.header, name, matrix)?);
+        self.by_name.insert(name.into(), id);
+        Ok(id)
     }
 
-    fn id(&self, name: &str) -> Result<WeightId> {
-        self.by_name.get(name).copied().ok_or_else(|| Error::Internal(format!("weight '{name}' was not collected")))
+    fn vector(&mut self, name: &str) -> Result<WeightId> {
+        self.id(name, false)
     }
 
-    fn linear(&self, spec: &LinearSpec) -> Result<Linear> {
-        let bias = spec.bias.as_deref().map(|name| self.id(name)).transpose()?;
-        Ok(Linear { weight: self.id(&spec.weight)?, bias })
+    fn optional(&mut self, name: Option<&String>) -> Result<Option<WeightId>> {
+        name.map(|name| self.vector(name)).transpose()
     }
-}
 
-/// Every tensor a spec names, and whether it is a matrix.
-fn names(spec: &ModelSpec) -> Vec<(&str, bool)> {
-    fn linear<'a>(out: &mut Vec<(&'a str, bool)>, l: &'a LinearSpec) {
-        out.push((&l.weight, true));
-        out.extend(l.bias.as_deref().map(|name| (name, false)));
+    fn matrix(&mut self, name: &str) -> Result<WeightId> {
+        self.id(name, true)
     }
-    let mut out = vec![(spec.embedding.as_str(), true), (spec.output_norm.as_str(), false)];
-    linear(&mut out, &spec.output);
-    out.extend(spec.ropes.iter().filter_map(|rope| Some((rope.factors.as_deref()?, false))));
-    for layer in &spec.layers {
-        let a = &layer.attention;
-        let norms = [Some(&layer.attn_norm), layer.attn_post_norm.as_ref(), Some(&layer.ffn_norm)];
-        let norms = norms.into_iter().chain([layer.ffn_post_norm.as_ref(), a.q_norm.as_ref(), a.k_norm.as_ref()]);
-        out.extend(norms.flatten().map(|name| (name.as_str(), false)));
-        let matrices = a.qkv.iter().chain([&a.o]).chain(&layer.ffn.gate_up).chain([&layer.ffn.down]);
-        matrices.for_each(|l| linear(&mut out, l));
+
+    fn linear(&mut self, spec: &LinearSpec) -> Result<Linear> {
+        Ok(Linear { weight: self.matrix(&spec.weight)?, bias: self.optional(spec.bias.as_ref())? })
     }
-    out
+
+    /// Brings the weights into file order.
+    fn sort(&mut self) {
+        self.list.sort_by(|a, b| (a.shard, a.offset, &a.name).cmp(&(b.shard, b.offset, &b.name)));
+        self.by_name = self.list.iter().zip(0..).map(|(w, i)| (w.name.clone(), WeightId(i))).collect();
+    }
+
+    /// A tensor that the family does not know would have its part in the answer: better refused than left out.
+    fn refuse_unread(&self) -> Result<()> {
+        let arch = self.header.str("general.architecture")?.unwrap_or_default();
+        let known = |name: &str| self.by_name.contains_key(name) || UNREAD.iter().any(|part| name.contains(part));
+        match self.header.tensors.iter().find(|tensor| !known(&tensor.name)) {
+            Some(tensor) => Err(Error::Unsupported(format!("tensor '{}' in a file of '{arch}'", tensor.name))),
+            None => Ok(()),
+        }
+    }
 }
 
 fn weight(header: &Header, name: &str, matrix: bool) -> Result<Weight> {
@@ -103,37 +88,88 @@ fn weight(header: &Header, name: &str, matrix: bool) -> Result<Weight> {
     })
 }
 
-fn attention_plan(a: &AttentionSpec, weights: &Weights) -> Result<AttentionPlan> {
-    let id = |name: &Option<String>| name.as_deref().map(|name| weights.id(name)).transpose();
-    Ok(AttentionPlan {
-        heads: a.heads,
-        kv_heads: a.kv_heads,
-        head_dim: a.head_dim,
-        scale: a.scale,
-        window: a.window,
-        rope: a.rope,
-        q_norm: id(&a.q_norm)?,
-        k_norm: id(&a.k_norm)?,
-    })
-}
-
 /// A plan being written.
-struct Lowering<'a> {
+struct Lowering<'a, 'b> {
     spec: &'a ModelSpec,
-    weights: Weights,
+    weights: &'a mut Weights<'b>,
     buffers: Vec<Buffer>,
     ops: Vec<Op>,
 }
 
-impl Lowering<'_> {
+impl<'a, 'b> Lowering<'a, 'b> {
+    fn new(spec: &'a ModelSpec, weights: &'a mut Weights<'b>) -> Self {
+        Self { spec, weights, buffers: Vec::new(), ops: Vec::new() }
+    }
+
+    /// The whole plan but for its weights.
+    fn plan(mut self) -> Result<Plan> {
+        let spec = self.spec;
+        let hidden = self.body()?;
+        let body = std::mem::take(&mut self.ops);
+        let logits = self.head(hidden)?;
+        let head = std::mem::take(&mut self.ops);
+        let slots = memory::assign(&mut self.buffers, &body, &head, hidden);
+        Ok(Plan {
+            body,
+            head,
+            hidden,
+            logits,
+            slots,
+            layers: spec.layers.iter().map(|layer| self.attention_plan(&layer.attention)).collect::<Result<_>>()?,
+            ropes: spec.ropes.iter().map(|rope| self.rope_plan(rope)).collect::<Result<_>>()?,
+            buffers: self.buffers,
+            weights: Vec::new(),
+            eps: spec.eps,
+            n_embd: spec.n_embd,
+            n_vocab: spec.n_vocab,
+        })
+    }
+
+    fn attention_plan(&mut self, a: &AttentionSpec) -> Result<AttentionPlan> {
+        let heads = a.qk_norm.as_ref().filter(|norm| !norm.whole);
+        Ok(AttentionPlan {
+            heads: a.heads,
+            kv_heads: a.kv_heads,
+            head_dim: a.head_dim,
+            scale: a.scale,
+            softcap: a.softcap,
+            alibi: a.alibi,
+            sinks: self.weights.optional(a.sinks.as_ref())?,
+            window: a.window,
+            rope: a.rope,
+            q_norm: self.weights.optional(heads.map(|norm| &norm.q))?,
+            k_norm: self.weights.optional(heads.map(|norm| &norm.k))?,
+        })
+    }
+
+    fn rope_plan(&mut self, rope: &Rope) -> Result<RopePlan> {
+        let long = rope.long.as_ref().map(|(limit, name)| Ok::<_, Error>((*limit, self.weights.vector(name)?)));
+        Ok(RopePlan {
+            style: rope.style,
+            inv_freq: rope.inv_freq.clone(),
+            magnitude: rope.magnitude,
+            factors: self.weights.optional(rope.factors.as_ref())?,
+            long: long.transpose()?,
+        })
+    }
+
     fn buffer(&mut self, width: usize) -> BufId {
         self.buffers.push(Buffer { width, slot: 0 });
         BufId(u16::try_from(self.buffers.len() - 1).expect("a plan has fewer than 65536 buffers"))
     }
 
-    fn norm(&mut self, x: BufId, name: &str) -> Result<BufId> {
+    /// out = add + norm(x)
+    fn norm_to(&mut self, x: BufId, norm: &NormSpec, add: Option<BufId>, out: BufId) -> Result<()> {
+        let (weight, bias) = (self.weights.vector(&norm.weight)?, self.weights.optional(norm.bias.as_ref())?);
+        self.ops.push(Op::Norm { kind: self.spec.norm, x, weight, bias, add, out });
+        Ok(())
+    }
+
+    /// norm(x), or x where there is no norm.
+    fn norm(&mut self, x: BufId, norm: Option<&NormSpec>) -> Result<BufId> {
+        let Some(norm) = norm else { return Ok(x) };
         let out = self.buffer(self.spec.n_embd);
-        self.ops.push(Op::RmsNorm { x, weight: self.weights.id(name)?, add: None, out });
+        self.norm_to(x, norm, None, out)?;
         Ok(out)
     }
 
@@ -144,55 +180,87 @@ impl Lowering<'_> {
         Ok(out)
     }
 
-    /// hidden += post(W x), the end of both halves of a block.
-    fn residual(&mut self, linear: &LinearSpec, post: Option<&String>, x: BufId, hidden: BufId) -> Result<()> {
-        let Some(post) = post else {
-            let linears = vec![self.weights.linear(linear)?];
-            self.ops.push(Op::MatMul { linears, x, add: Some(hidden), out: hidden });
-            return Ok(());
-        };
-        let branch = self.matmul(std::slice::from_ref(linear), x)?;
-        let weight = self.weights.id(post)?;
-        self.ops.push(Op::RmsNorm { x: branch, weight, add: Some(hidden), out: hidden });
+    /// hidden += output(W x), the end of both halves of a block; the stream that comes of it.
+    fn residual(&mut self, linear: &LinearSpec, norms: &Norms, x: BufId, hidden: BufId) -> Result<BufId> {
+        match &norms.output {
+            None => {
+                let linears = vec![self.weights.linear(linear)?];
+                self.ops.push(Op::MatMul { linears, x, add: Some(hidden), out: hidden });
+            }
+            Some(norm) => {
+                let branch = self.matmul(std::slice::from_ref(linear), x)?;
+                self.norm_to(branch, norm, Some(hidden), hidden)?;
+            }
+        }
+        self.norm(hidden, norms.stream.as_ref())
+    }
+
+    fn lookup(&mut self, table: &str, by: Lookup, scale: f32, add: bool, out: BufId) -> Result<()> {
+        let table = self.weights.matrix(table)?;
+        self.ops.push(Op::Embed { table, by, scale, add, out });
         Ok(())
     }
 
     fn body(&mut self) -> Result<BufId> {
         let spec = self.spec;
         let hidden = self.buffer(spec.n_embd);
-        let table = self.weights.id(&spec.embedding)?;
-        self.ops.push(Op::Embed { table, scale: spec.embedding_scale, out: hidden });
+        self.lookup(&spec.embedding, Lookup::Token, spec.embedding_scale, false, hidden)?;
+        if let Some(table) = &spec.positions {
+            self.lookup(table, Lookup::Position, 1.0, true, hidden)?;
+        }
+        let mut hidden = self.norm(hidden, spec.embedding_norm.as_ref())?;
         for (i, layer) in spec.layers.iter().enumerate() {
-            self.attention(i, layer, hidden)?;
-            self.feed_forward(layer, hidden)?;
+            hidden = self.layer(i, layer, hidden)?;
         }
         Ok(hidden)
     }
 
-    fn attention(&mut self, i: usize, layer: &LayerSpec, hidden: BufId) -> Result<()> {
-        let a = &layer.attention;
-        let x = self.norm(hidden, &layer.attn_norm)?;
+    fn layer(&mut self, i: usize, layer: &LayerSpec, hidden: BufId) -> Result<BufId> {
+        let x = self.norm(hidden, layer.attn_norms.input.as_ref())?;
+        let beside = match (&layer.ffn_norms.input, layer.parallel) {
+            (norm @ Some(_), true) => Some(self.norm(hidden, norm.as_ref())?),
+            (None, true) => Some(x),
+            (_, false) => None,
+        };
+        let attended = self.attention(i, &layer.attention, x)?;
+        let Some(x) = beside else {
+            let hidden = self.residual(&layer.attention.o, &layer.attn_norms, attended, hidden)?;
+            let x = self.norm(hidden, layer.ffn_norms.input.as_ref())?;
+            let units = self.feed_forward(&layer.ffn, x)?;
+            return self.residual(&layer.ffn.down, &layer.ffn_norms, units, hidden);
+        };
+        let units = self.feed_forward(&layer.ffn, x)?; // before the stream changes: x may be the stream itself
+        let hidden = self.residual(&layer.attention.o, &layer.attn_norms, attended, hidden)?;
+        self.residual(&layer.ffn.down, &layer.ffn_norms, units, hidden)
+    }
+
+    fn attention(&mut self, i: usize, a: &AttentionSpec, x: BufId) -> Result<BufId> {
         let qkv = self.matmul(&a.qkv, x)?;
+        if let Some(norm) = a.qk_norm.as_ref().filter(|norm| norm.whole) {
+            let (q, k) = (self.weights.vector(&norm.q)?, self.weights.vector(&norm.k)?);
+            self.ops.push(Op::NormPart { x: qkv, first: 0, weight: q });
+            self.ops.push(Op::NormPart { x: qkv, first: a.heads * a.head_dim, weight: k });
+        }
         self.ops.push(Op::RopeStore { qkv, layer: i });
         let out = self.buffer(a.heads * a.head_dim);
         self.ops.push(Op::Attention { qkv, layer: i, out });
-        self.residual(&a.o, layer.attn_post_norm.as_ref(), out, hidden)
+        Ok(out)
     }
 
-    fn feed_forward(&mut self, layer: &LayerSpec, hidden: BufId) -> Result<()> {
-        let ffn = &layer.ffn;
-        let x = self.norm(hidden, &layer.ffn_norm)?;
-        let gate_up = self.matmul(&ffn.gate_up, x)?;
+    /// The units that the down projection reads.
+    fn feed_forward(&mut self, ffn: &FfnSpec, x: BufId) -> Result<BufId> {
+        let up = self.matmul(&ffn.up, x)?;
         let out = self.buffer(ffn.down.inputs);
-        self.ops.push(Op::Glu { x: gate_up, activation: ffn.activation, out });
-        self.residual(&ffn.down, layer.ffn_post_norm.as_ref(), out, hidden)
+        self.ops.push(Op::Activate { x: up, activation: ffn.activation, gated: ffn.gated, out });
+        Ok(out)
     }
 
     fn head(&mut self, hidden: BufId) -> Result<BufId> {
-        let x = self.norm(hidden, &self.spec.output_norm)?;
-        let logits = self.matmul(std::slice::from_ref(&self.spec.output), x)?;
-        if let Some(cap) = self.spec.final_softcap {
-            self.ops.push(Op::Softcap { x: logits, cap });
+        let spec = self.spec;
+        let x = self.norm(hidden, Some(&spec.output_norm))?;
+        let logits = self.matmul(std::slice::from_ref(&spec.output), x)?;
+        if spec.final_softcap.is_some() || spec.logit_scale != 1.0 {
+            self.ops.push(Op::Scale { x: logits, factor: spec.logit_scale, cap: spec.final_softcap });
         }
         Ok(logits)
     }

@@ -6,14 +6,14 @@ impl Op {
     /// The buffers it reads and the one it writes.
     pub fn buffers(&self) -> (Vec<BufId>, BufId) {
         match self {
-            Op::Embed { out, .. } => (vec![], *out),
-            Op::RmsNorm { x, add, out, .. } | Op::MatMul { x, add, out, .. } => {
+            Op::Embed { add, out, .. } => (if *add { vec![*out] } else { vec![] }, *out),
+            Op::Norm { x, add, out, .. } | Op::MatMul { x, add, out, .. } => {
                 ([Some(*x), *add].into_iter().flatten().collect(), *out)
             }
             Op::RopeStore { qkv, .. } => (vec![*qkv], *qkv),
             Op::Attention { qkv, out, .. } => (vec![*qkv], *out),
-            Op::Glu { x, out, .. } => (vec![*x], *out),
-            Op::Softcap { x, .. } => (vec![*x], *x),
+            Op::Activate { x, out, .. } => (vec![*x], *out),
+            Op::NormPart { x, .. } | Op::Scale { x, .. } => (vec![*x], *x),
         }
     }
 }
@@ -60,22 +60,28 @@ pub(super) fn assign(buffers: &mut [Buffer], body: &[Op], head: &[Op], hidden: B
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Activation;
-    use crate::graph::WeightId;
+    use crate::graph::{Activation, Lookup, NormKind, WeightId};
 
     fn norm(x: u16, add: Option<u16>, out: u16) -> Op {
-        Op::RmsNorm { x: BufId(x), weight: WeightId(0), add: add.map(BufId), out: BufId(out) }
+        Op::Norm {
+            kind: NormKind::Rms,
+            x: BufId(x),
+            weight: WeightId(0),
+            bias: None,
+            add: add.map(BufId),
+            out: BufId(out),
+        }
     }
 
     fn glu(x: u16, out: u16) -> Op {
-        Op::Glu { x: BufId(x), activation: Activation::Silu, out: BufId(out) }
+        Op::Activate { x: BufId(x), activation: Activation::Silu, gated: true, out: BufId(out) }
     }
 
     /// Two half-blocks over a residual stream (buffer 0), then a head.
     fn example() -> (Vec<Buffer>, Vec<Op>, Vec<Op>) {
         let widths = [8, 8, 16, 8, 8, 32, 16, 8, 100];
         let buffers = widths.map(|width| Buffer { width, slot: 0 }).to_vec();
-        let embed = Op::Embed { table: WeightId(0), scale: 1.0, out: BufId(0) };
+        let embed = Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) };
         let body = vec![
             embed,
             norm(0, None, 1),

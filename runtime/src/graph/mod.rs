@@ -6,7 +6,7 @@
 mod lower;
 mod memory;
 
-pub use crate::arch::{Activation, RopeStyle};
+pub use crate::arch::{Activation, NormKind, RopeStyle};
 pub use lower::lower;
 
 use crate::quant::TensorType;
@@ -70,6 +70,12 @@ pub struct AttentionPlan {
     pub head_dim: usize,
     /// Factor on q·k.
     pub scale: f32,
+    /// Scores become cap * tanh(score / cap).
+    pub softcap: Option<f32>,
+    /// ALiBi: see `slope`.
+    pub alibi: Option<f32>,
+    /// One logit per head that takes part in the softmax and has no value.
+    pub sinks: Option<WeightId>,
     /// A query at position q sees keys at positions in (q - window, q].
     pub window: Option<usize>,
     /// Index into `Plan::ropes`.
@@ -78,6 +84,17 @@ pub struct AttentionPlan {
     pub q_norm: Option<WeightId>,
     /// RMS norm weight of each key head, before rope.
     pub k_norm: Option<WeightId>,
+}
+
+impl AttentionPlan {
+    /// ALiBi's slope of a head: its scores fall by it with each position of distance. Slopes are powers of 2^(-alibi / n) for
+    /// the first n heads, n the largest power of two; heads beyond take those between (Press et al. 2021).
+    pub fn slope(&self, head: usize) -> f32 {
+        let Some(alibi) = self.alibi else { return 0.0 };
+        let n = 1 << self.heads.ilog2();
+        let steps = if head < n { head as f32 + 1.0 } else { (head - n) as f32 + 0.5 };
+        (-alibi * steps / n as f32).exp2()
+    }
 }
 
 /// A rotary embedding: the angle of pair j at position p is `p * inv_freq[j] / factors[j]`; cos and sin are multiplied by
@@ -92,30 +109,65 @@ pub struct RopePlan {
     pub magnitude: f32,
     /// Divisors of the frequencies, an f32 vector as long as `inv_freq`.
     pub factors: Option<WeightId>,
+    /// Those of sessions with more positions than this.
+    pub long: Option<(usize, WeightId)>,
+}
+
+impl RopePlan {
+    /// The divisors of a session of `n_ctx` positions.
+    pub fn factors(&self, n_ctx: usize) -> Option<WeightId> {
+        self.long.filter(|(limit, _)| n_ctx > *limit).map(|(_, long)| long).or(self.factors)
+    }
+}
+
+/// Which row of a table an `Embed` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// That of the token.
+    Token,
+    /// That of the position.
+    Position,
 }
 
 /// One operation, applied to every row (token) of a batch. Widths are elements per row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    /// `out[n_embd] = scale * table[token]`
+    /// `out[n_embd] = scale * table[row]`, added to what `out` holds if `add`.
     Embed {
         /// the table
         table: WeightId,
+        /// which row
+        by: Lookup,
         /// factor
         scale: f32,
+        /// whether `out` is added to
+        add: bool,
         /// result
         out: BufId,
     },
-    /// out = add + x / sqrt(mean(x²) + eps) * weight; `add` may be `out` itself.
-    RmsNorm {
+    /// out = add + normed(x) * weight + bias; `add` may be `out` itself.
+    Norm {
+        /// what x is divided by
+        kind: NormKind,
         /// input
         x: BufId,
         /// weight, one element per column
         weight: WeightId,
+        /// bias, one element per column
+        bias: Option<WeightId>,
         /// added to the result (residual)
         add: Option<BufId>,
         /// result
         out: BufId,
+    },
+    /// The columns of x from `first` on are RMS-normed in place, as many as `weight` has.
+    NormPart {
+        /// input and result
+        x: BufId,
+        /// first column, a multiple of 4
+        first: usize,
+        /// weight
+        weight: WeightId,
     },
     /// out = [W0 x + b0 | W1 x + b1 | ...] (+ add): the outputs of several matrices over one input, side by side.
     /// `add` may be `out` itself.
@@ -147,21 +199,25 @@ pub enum Op {
         /// result
         out: BufId,
     },
-    /// `out[n] = act(x[0..n]) * x[n..2n]`
-    Glu {
-        /// gate and up, side by side
+    /// `out[n] = act(x[0..n]) * x[n..2n]` if `gated`, else `act(x[0..n])`
+    Activate {
+        /// gate and up, side by side; or up alone
         x: BufId,
-        /// activation of the gate
+        /// activation of the gate, or of up
         activation: Activation,
+        /// whether there is a gate
+        gated: bool,
         /// result
         out: BufId,
     },
-    /// x = cap * tanh(x / cap), in place.
-    Softcap {
+    /// x = factor * x in place, then cap * tanh(x / cap) where there is a cap.
+    Scale {
         /// input and result
         x: BufId,
+        /// the factor
+        factor: f32,
         /// the cap
-        cap: f32,
+        cap: Option<f32>,
     },
 }
 
@@ -195,8 +251,8 @@ pub struct Plan {
     pub layers: Vec<AttentionPlan>,
     /// Rotary embeddings used by layers.
     pub ropes: Vec<RopePlan>,
-    /// Epsilon of every RMS norm.
-    pub rms_eps: f32,
+    /// Epsilon of every norm.
+    pub eps: f32,
     /// Width of the residual stream.
     pub n_embd: usize,
     /// Number of logits.
@@ -204,6 +260,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The most positions it knows, where they are learned.
+    pub fn max_positions(&self) -> Option<usize> {
+        self.tables(Lookup::Position)
+    }
+    /// Tokens are below this.
+    pub fn max_tokens(&self) -> usize {
+        self.tables(Lookup::Token).unwrap_or(self.n_vocab)
+    }
+    fn tables(&self, wanted: Lookup) -> Option<usize> {
+        let tables = self.body.iter().filter_map(|op| match op {
+            Op::Embed { table, by, .. } if *by == wanted => Some(self.weight(*table).rows),
+            _ => None,
+        });
+        tables.min()
+    }
     /// A weight by id.
     pub fn weight(&self, id: WeightId) -> &Weight {
         &self.weights[id.0 as usize]
@@ -214,9 +285,10 @@ impl Plan {
         let linear = |linear: &Linear| bytes(&linear.weight) + linear.bias.iter().map(bytes).sum::<u64>();
         let read = |op: &Op| match op {
             Op::Embed { table, .. } => self.weight(*table).row_bytes() as u64,
-            Op::RmsNorm { weight, .. } => bytes(weight),
+            Op::Norm { weight, bias, .. } => bytes(weight) + bias.iter().map(bytes).sum::<u64>(),
+            Op::NormPart { weight, .. } => bytes(weight),
             Op::MatMul { linears, .. } => linears.iter().map(linear).sum(),
-            Op::RopeStore { .. } | Op::Attention { .. } | Op::Glu { .. } | Op::Softcap { .. } => 0,
+            Op::RopeStore { .. } | Op::Attention { .. } | Op::Activate { .. } | Op::Scale { .. } => 0,
         };
         self.body.iter().chain(&self.head).map(read).sum()
     }

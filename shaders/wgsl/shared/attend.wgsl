@@ -1,5 +1,6 @@
 // Softmax attention of four queries at a time to blocks of cached keys, the softmax kept online. A vec4 is one number of each
 // query. Needs `keys`, `values`, `shape.capacity` and `shape.scale`.
+#import shared/scores
 // invocations, at most 128
 override WIDTH: u32 = 64u;
 // half of a head's elements, at most 128
@@ -14,8 +15,14 @@ var<workgroup> tops: array<vec4<f32>, 128>;
 
 // Each query's running maximum, and this invocation's part of the sum of weights.
 struct Softmax { m: vec4<f32>, l: vec4<f32> }
-// Positions that each query sees: first, and the end.
-struct Seen { first: vec4<u32>, end: vec4<u32> }
+// Positions that each query sees: first, and the end; and its own.
+struct Seen { first: vec4<u32>, end: vec4<u32>, pos: vec4<u32> }
+// ALiBi's, of each query; main sets them
+var<private> slopes: vec4<f32>;
+
+fn slopes_of(heads: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(slope(heads.x), slope(heads.y), slope(heads.z), slope(heads.w));
+}
 
 // The sum of one vec4 per invocation, in a fixed order.
 fn sum_of_all(lane: u32, value: vec4<f32>) -> vec4<f32> {
@@ -78,7 +85,8 @@ fn four_scores(kv_head: u32, slots: vec4<u32>) -> mat4x4<f32> {
 // Keeps a score of key k of the block, for those that see it.
 fn kept(block: u32, k: u32, count: u32, seen: Seen, score: vec4<f32>) -> vec4<f32> {
     let pos = vec4<u32>(block + k);
-    let visible = select(vec4<f32>(LOWEST), score, (pos >= seen.first) & (pos < seen.end));
+    let bent = capped(score) - slopes * vec4<f32>(seen.pos - min(pos, seen.pos));
+    let visible = select(vec4<f32>(LOWEST), bent, (pos >= seen.first) & (pos < seen.end));
     if (k >= count) {
         return vec4<f32>(LOWEST);
     }

@@ -11,5 +11,8 @@ struct Shape {
     // positions a row sees, itself included; 0 for all
     window: u32,
     scale: f32,
+    softcap: f32,
+    alibi: f32,
+    sinks: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;

@@ -4,7 +4,7 @@
 override NORM_Q: u32 = 1u;
 override NORM_K: u32 = 1u;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
-@group(0) @binding(6) var<storage, read> norms: array<f32>;
+@group(0) @binding(6) var<storage, read> arena: array<f32>;
 #import shared/store
 // where the own key and value start in `head`
 const KEY: u32 = 0u;
@@ -33,10 +33,10 @@ fn norm(lane: u32) {
     let k_factor = inverseSqrt(sum_of_all(lane, vec4<f32>(k)).x / f32(dim) + shape.eps);
     for (var e = lane; e < dim; e += WIDTH) {
         if (NORM_Q != 0u) {
-            query[e] *= q_factor * norms[shape.q_norm + e];
+            query[e] *= q_factor * arena[shape.q_norm + e];
         }
         if (NORM_K != 0u) {
-            head[KEY + e] *= k_factor * norms[shape.k_norm + e];
+            head[KEY + e] *= k_factor * arena[shape.k_norm + e];
         }
     }
 }

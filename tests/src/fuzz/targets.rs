@@ -37,7 +37,7 @@ pub fn header(data: &[u8]) -> bool {
         }
     }
     let _ = header.shard_count();
-    let plan = || arch::spec(&header).and_then(|spec| graph::lower(&spec, &header)).is_ok();
+    let plan = || arch::spec(&header, None).and_then(|spec| graph::lower(&spec, &header)).is_ok();
     bounded("plan", LOWER_FACTOR * data.len() + SMALL, plan)
 }
 

@@ -2,11 +2,11 @@
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Linear, Op, Plan, RopePlan, RopeStyle, Weight, WeightId,
+    Activation, AttentionPlan, BufId, Buffer, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle, Weight, WeightId,
 };
 use gabion::quant::TensorType;
 
-use super::case::{Act, Add, Case, Layer, OpCase, Style, tensor_type};
+use super::case::{Act, Add, Case, Kind, Layer, OpCase, Style, tensor_type};
 use super::data::{self, Random, decode};
 use super::reference;
 
@@ -37,16 +37,18 @@ pub struct Built {
 pub fn build(case: &Case) -> Built {
     let b = Builder::new(case.seed);
     match &case.op {
-        OpCase::Embed { ty, cols, scale, n } => b.embed(tensor_type(ty), *cols, *scale, *n),
-        OpCase::RmsNorm { cols, n, add } => b.rms_norm(*cols, *n, *add),
+        OpCase::Embed { ty, cols, n, positions: true, .. } => b.positions(tensor_type(ty), *cols, *n),
+        OpCase::Embed { ty, cols, scale, n, .. } => b.embed(tensor_type(ty), *cols, *scale, *n),
+        OpCase::Norm { kind, cols, n, add, bias } => b.norm(*kind, *cols, *n, *add, *bias),
+        OpCase::NormPart { before, cols, after, n } => b.norm_part(*before, *cols, *after, *n),
         OpCase::MatMul { ty, rows, cols, n, bias, add } => b.mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *add),
         OpCase::NormMatMul { ty, rows, cols, n, bias, activation } => {
             b.norm_mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *activation)
         }
         OpCase::RopeStore(layer) => b.attention(layer, false),
         OpCase::Attention(layer) => b.attention(layer, true),
-        OpCase::Glu { cols, activation, n } => b.glu(*cols, *activation, *n),
-        OpCase::Softcap { cols, cap, n } => b.softcap(*cols, *cap, *n),
+        OpCase::Activate { cols, activation, gated, n } => b.activate(*cols, *activation, *gated, *n),
+        OpCase::Scale { cols, factor, cap, n } => b.scale(*cols, *factor, *cap, *n),
     }
 }
 
@@ -100,7 +102,7 @@ impl Builder {
     fn input(&mut self, rows: usize, cols: usize) -> (BufId, Vec<Vec<f64>>) {
         let (table, elements) = self.matrix(TensorType::F32, rows, cols);
         let out = self.buffer(cols);
-        self.body.push(Op::Embed { table, scale: 1.0, out });
+        self.body.push(lookup(table, 1.0, out));
         (out, elements.chunks_exact(cols).map(<[f64]>::to_vec).collect())
     }
 
@@ -130,7 +132,7 @@ impl Builder {
             weights: self.weights,
             layers: self.layers,
             ropes: self.ropes,
-            rms_eps: EPS,
+            eps: EPS,
         };
         assert_eq!(expected.len(), batches.iter().map(Vec::len).sum::<usize>() * plan.n_vocab);
         let n_ctx = batches.iter().map(Vec::len).sum();
@@ -143,7 +145,7 @@ impl Builder {
         let width = self.widths[out.0 as usize];
         let (table, elements) = self.matrix(TensorType::F32, rows, width);
         let buf = if add == Add::InPlace { out } else { self.buffer(width) };
-        self.body.push(Op::Embed { table, scale: 1.0, out: buf });
+        self.body.push(lookup(table, 1.0, buf));
         (Some(buf), elements.chunks_exact(width).map(<[f64]>::to_vec).collect())
     }
 
@@ -151,11 +153,24 @@ impl Builder {
         let rows = n.min(cols);
         let (table, elements) = self.matrix(ty, rows, cols);
         let hidden = self.buffer(cols);
-        self.body.push(Op::Embed { table, scale, out: hidden });
+        self.body.push(lookup(table, scale, hidden));
         let logits = self.show(hidden, cols);
         let tokens = tokens(n, rows);
         let row = |&t: &u32| elements[t as usize * cols..][..cols].iter().map(|x| x * f64::from(scale));
         let expected = tokens.iter().flat_map(row).collect();
+        self.finish(hidden, logits, vec![tokens], expected)
+    }
+
+    fn positions(mut self, ty: TensorType, cols: usize, n: usize) -> Built {
+        let (hidden, inputs) = self.input(n.min(cols), cols);
+        let (table, elements) = self.matrix(ty, n, cols);
+        self.body.push(Op::Embed { table, by: Lookup::Position, scale: 1.0, add: true, out: hidden });
+        let logits = self.show(hidden, cols);
+        let tokens = tokens(n, inputs.len());
+        let sums = |(t, pos): (&u32, &[f64])| -> Vec<f64> {
+            inputs[*t as usize].iter().zip(pos).map(|(x, p)| x + p).collect()
+        };
+        let expected = tokens.iter().zip(elements.chunks_exact(cols)).flat_map(sums).collect();
         self.finish(hidden, logits, vec![tokens], expected)
     }
 
@@ -186,12 +201,35 @@ impl Builder {
         self.finish(hidden, logits, vec![tokens], expected)
     }
 
-    fn rms_norm(mut self, cols: usize, n: usize, add: Add) -> Built {
+    fn norm(mut self, kind: Kind, cols: usize, n: usize, add: Add, bias: bool) -> Built {
         let input = self.input(n.min(cols), cols);
         let (weight, w) = self.vector(cols);
+        let (bias, b) = if bias { Some(self.vector(cols)) } else { None }.unzip();
         let x = input.0;
-        let f = |x: &[f64]| reference::rms_norm(x, &w, f64::from(EPS));
-        self.with_residual(n, input, (cols, add), f, |add, out| Op::RmsNorm { x, weight, add, out })
+        let f = |x: &[f64]| {
+            let terms = reference::standardized(x, kind, f64::from(EPS)).into_iter().zip(&w).map(|(x, w)| x * w);
+            terms.enumerate().map(|(i, y)| y + b.as_ref().map_or(0.0, |b| b[i])).collect()
+        };
+        let kind = if kind == Kind::Layer { NormKind::Layer } else { NormKind::Rms };
+        let op = |add, out| Op::Norm { kind, x, weight, bias, add, out };
+        self.with_residual(n, input, (cols, add), f, op)
+    }
+
+    fn norm_part(mut self, before: usize, cols: usize, after: usize, n: usize) -> Built {
+        let width = before + cols + after;
+        let (hidden, inputs) = self.input(n.min(width), width);
+        let (weight, w) = self.vector(cols);
+        self.body.push(Op::NormPart { x: hidden, first: before, weight });
+        let logits = self.show(hidden, width);
+        let tokens = tokens(n, inputs.len());
+        let answer = |&t: &u32| {
+            let mut row = inputs[t as usize].clone();
+            let part = &mut row[before..before + cols];
+            part.copy_from_slice(&reference::rms_norm(part, &w, f64::from(EPS)));
+            row
+        };
+        let expected = tokens.iter().flat_map(answer).collect();
+        self.finish(hidden, logits, vec![tokens], expected)
     }
 
     fn mat_mul(mut self, ty: TensorType, rows: &[usize], cols: usize, n: usize, bias: bool, add: Add) -> Built {
@@ -245,11 +283,11 @@ impl Builder {
         let (weight, w) = self.vector(cols);
         let (linears, matrix, biases) = self.linears(ty, rows, cols, bias);
         let (normed, mut out) = (self.buffer(cols), self.buffer(width));
-        self.head.push(Op::RmsNorm { x, weight, add: None, out: normed });
+        self.head.push(Op::Norm { kind: NormKind::Rms, x, weight, bias: None, add: None, out: normed });
         self.head.push(Op::MatMul { linears, x: normed, add: None, out });
         if let Some(act) = act {
             let gated = self.buffer(shown);
-            self.head.push(Op::Glu { x: out, activation: activation(act), out: gated });
+            self.head.push(Op::Activate { x: out, activation: activation(act), gated: true, out: gated });
             out = gated;
         }
         let tokens = tokens(n, inputs.len());
@@ -266,20 +304,20 @@ impl Builder {
         Built { scale, ..built }
     }
 
-    fn glu(mut self, cols: usize, act: Act, n: usize) -> Built {
-        let input = self.input(n.min(cols), 2 * cols);
-        let activation = activation(act);
-        let x = input.0;
-        let f = |x: &[f64]| reference::glu(x, act);
-        self.with_residual(n, input, (cols, Add::None), f, |_, out| Op::Glu { x, activation, out })
+    fn activate(mut self, cols: usize, act: Act, gated: bool, n: usize) -> Built {
+        let input = self.input(n.min(cols), if gated { 2 * cols } else { cols });
+        let (x, activation) = (input.0, activation(act));
+        let f = |x: &[f64]| reference::activate(x, act, gated);
+        self.with_residual(n, input, (cols, Add::None), f, |_, out| Op::Activate { x, activation, gated, out })
     }
 
-    fn softcap(mut self, cols: usize, cap: f32, n: usize) -> Built {
+    fn scale(mut self, cols: usize, factor: f32, cap: f32, n: usize) -> Built {
         let (hidden, inputs) = self.input(n.min(cols), cols);
         let logits = self.show(hidden, cols);
-        self.head.push(Op::Softcap { x: logits, cap });
+        self.head.push(Op::Scale { x: logits, factor, cap: (cap > 0.0).then_some(cap) });
         let tokens = tokens(n, inputs.len());
-        let expected = tokens.iter().flat_map(|&t| reference::softcap(&inputs[t as usize], f64::from(cap))).collect();
+        let answer = |&t: &u32| reference::scale(&inputs[t as usize], f64::from(factor), f64::from(cap));
+        let expected = tokens.iter().flat_map(answer).collect();
         self.finish(hidden, logits, vec![tokens], expected)
     }
 
@@ -306,7 +344,7 @@ impl Builder {
             }
             rows.push(row);
             expected.extend(if attend {
-                reference::attention(layer, scale, &rows)
+                reference::attention(layer, scale, rope.sinks.as_deref(), &rows)
             } else {
                 rows[i][..q_width].to_vec()
             });
@@ -326,6 +364,7 @@ impl Builder {
         let q_norm = layer.norms.then(|| self.vector(layer.head_dim));
         let k_norm = layer.norms.then(|| self.vector(layer.head_dim));
         let style = if layer.style == Style::Norm { RopeStyle::Norm } else { RopeStyle::Neox };
+        let sinks = layer.sinks.then(|| self.vector(layer.heads));
         let id = |known: &Option<Known>| known.as_ref().map(|known| known.0);
         let elements = |known: Option<Known>| known.map(|known| known.1);
         self.ropes.push(RopePlan {
@@ -333,26 +372,37 @@ impl Builder {
             inv_freq: inv_freq.clone(),
             magnitude: layer.magnitude,
             factors: id(&factors),
+            long: None,
         });
         self.layers.push(AttentionPlan {
             heads: layer.heads,
             kv_heads: layer.kv_heads,
             head_dim: layer.head_dim,
             scale: 1.0 / (layer.head_dim as f32).sqrt(),
+            softcap: (layer.softcap > 0.0).then_some(layer.softcap),
+            alibi: (layer.alibi > 0.0).then_some(layer.alibi),
+            sinks: id(&sinks),
             window: (layer.window > 0).then_some(layer.window),
             rope: 0,
             q_norm: id(&q_norm),
             k_norm: id(&k_norm),
         });
-        let (factors, q_norm, k_norm) = (elements(factors), elements(q_norm), elements(k_norm));
-        reference::Rope { inv_freq, factors, q_norm, k_norm, eps: f64::from(EPS) }
+        let (factors, sinks, q_norm, k_norm) = (elements(factors), elements(sinks), elements(q_norm), elements(k_norm));
+        reference::Rope { inv_freq, factors, sinks, q_norm, k_norm, eps: f64::from(EPS) }
     }
+}
+
+/// Rows of tokens.
+fn lookup(table: WeightId, scale: f32, out: BufId) -> Op {
+    Op::Embed { table, by: Lookup::Token, scale, add: false, out }
 }
 
 fn activation(act: Act) -> Activation {
     match act {
         Act::Silu => Activation::Silu,
         Act::GeluTanh => Activation::GeluTanh,
+        Act::GeluErf => Activation::GeluErf,
+        Act::Relu => Activation::Relu,
     }
 }
 

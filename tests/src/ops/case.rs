@@ -45,6 +45,15 @@ pub(super) enum Style {
 pub(super) enum Act {
     Silu,
     GeluTanh,
+    GeluErf,
+    Relu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    Rms,
+    Layer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -97,6 +106,14 @@ pub(super) struct Layer {
     pub(super) magnitude: f32,
     #[serde(default)]
     pub(super) norms: bool,
+    /// 0 is none.
+    #[serde(default)]
+    pub(super) softcap: f32,
+    /// 0 is none.
+    #[serde(default)]
+    pub(super) alibi: f32,
+    #[serde(default)]
+    pub(super) sinks: bool,
     pub(super) kv: Kv,
     /// Rows of each batch, one after another.
     pub(super) batches: Vec<usize>,
@@ -113,17 +130,30 @@ fn one() -> f32 {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum OpCase {
+    /// With `positions`, rows of a table of positions are added to rows of an F32 table of tokens.
     Embed {
         ty: String,
         cols: usize,
         scale: f32,
+        #[serde(default)]
+        positions: bool,
         n: usize,
     },
-    RmsNorm {
+    Norm {
+        kind: Kind,
         cols: usize,
         n: usize,
         #[serde(default)]
         add: Add,
+        #[serde(default)]
+        bias: bool,
+    },
+    /// `cols` columns between others.
+    NormPart {
+        before: usize,
+        cols: usize,
+        after: usize,
+        n: usize,
     },
     /// `rows`: of each matrix side by side.
     MatMul {
@@ -136,7 +166,7 @@ pub(super) enum OpCase {
         #[serde(default)]
         add: Add,
     },
-    /// RmsNorm and MatMul, then Glu of two equal matrices where there is an activation.
+    /// RMS norm and MatMul, then Activate of two equal matrices where there is an activation.
     NormMatMul {
         ty: String,
         rows: Vec<usize>,
@@ -149,13 +179,16 @@ pub(super) enum OpCase {
     /// The q heads after rope.
     RopeStore(Layer),
     Attention(Layer),
-    Glu {
+    Activate {
         cols: usize,
         activation: Act,
+        gated: bool,
         n: usize,
     },
-    Softcap {
+    /// A cap of 0 is none.
+    Scale {
         cols: usize,
+        factor: f32,
         cap: f32,
         n: usize,
     },
@@ -198,15 +231,15 @@ impl Case {
 
 const FILES: &[&str] = &[
     include_str!("../../cases/embed.toml"),
-    include_str!("../../cases/rms_norm.toml"),
+    include_str!("../../cases/norm.toml"),
     include_str!("../../cases/mat_mul.toml"),
     include_str!("../../cases/norm_mat_mul.toml"),
     include_str!("../../cases/rope_store.toml"),
     include_str!("../../cases/attention.toml"),
     include_str!("../../cases/attention_f32.toml"),
     include_str!("../../cases/attention_quant.toml"),
-    include_str!("../../cases/glu.toml"),
-    include_str!("../../cases/softcap.toml"),
+    include_str!("../../cases/activate.toml"),
+    include_str!("../../cases/scale.toml"),
 ];
 
 /// All cases whose name contains `filter`; a filter that finds none is a mistake.

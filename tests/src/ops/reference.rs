@@ -1,19 +1,30 @@
 //! Every op in f64, as plainly as its formula. A matrix is its elements row by row.
 
-use super::case::{Act, Layer, Style};
+use super::case::{Act, Kind, Layer, Style};
 
 /// Root of the mean square.
 pub(super) fn rms(x: &[f64]) -> f64 {
     (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64).sqrt()
 }
 
+/// A norm without weights.
+pub(super) fn standardized(x: &[f64], kind: Kind, eps: f64) -> Vec<f64> {
+    let n = x.len() as f64;
+    let mean = if kind == Kind::Layer { x.iter().sum::<f64>() / n } else { 0.0 };
+    let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+    x.iter().map(|x| (x - mean) / (variance + eps).sqrt()).collect()
+}
+
 pub(super) fn rms_norm(x: &[f64], weight: &[f64], eps: f64) -> Vec<f64> {
-    let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-    x.iter().zip(weight).map(|(x, w)| x / (mean + eps).sqrt() * w).collect()
+    standardized(x, Kind::Rms, eps).iter().zip(weight).map(|(x, w)| x * w).collect()
 }
 
 pub(super) fn mat_vec(matrix: &[f64], x: &[f64]) -> Vec<f64> {
     matrix.chunks_exact(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
+}
+
+pub(super) fn activate(x: &[f64], act: Act, gated: bool) -> Vec<f64> {
+    if gated { glu(x, act) } else { x.iter().map(|&x| activation(act, x)).collect() }
 }
 
 pub(super) fn glu(x: &[f64], act: Act) -> Vec<f64> {
@@ -28,17 +39,45 @@ fn activation(act: Act, x: f64) -> f64 {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
             0.5 * x * (1.0 + inner.tanh())
         }
+        Act::GeluErf => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
+        Act::Relu => x.max(0.0),
     }
 }
 
-pub(super) fn softcap(x: &[f64], cap: f64) -> Vec<f64> {
-    x.iter().map(|x| cap * (x / cap).tanh()).collect()
+/// The integral of 2/√π e^-t² from 0 to x, by Simpson's rule.
+fn erf(x: f64) -> f64 {
+    const STEPS: usize = 2000;
+    let h = x / STEPS as f64;
+    let term = |i: usize| {
+        let factor = if i == 0 || i == STEPS { 1.0 } else { 2.0 + 2.0 * (i % 2) as f64 };
+        factor * (-(i as f64 * h).powi(2)).exp()
+    };
+    std::f64::consts::FRAC_2_SQRT_PI * h / 3.0 * (0..=STEPS).map(term).sum::<f64>()
+}
+
+pub(super) fn scale(x: &[f64], factor: f64, cap: f64) -> Vec<f64> {
+    x.iter().map(|x| capped(x * factor, cap)).collect()
+}
+
+/// A cap of 0 is none.
+fn capped(x: f64, cap: f64) -> f64 {
+    if cap == 0.0 { x } else { cap * (x / cap).tanh() }
+}
+
+/// What each position of distance costs a head (ALiBi, as its authors define it for any number of heads).
+fn slope(layer: &Layer, head: usize) -> f64 {
+    let power_of_two = |n: usize| (1..=n).map(move |i| (-f64::from(layer.alibi) * i as f64 / n as f64).exp2());
+    let n = layer.heads.next_power_of_two();
+    let n = if n == layer.heads { n } else { n / 2 };
+    let more = power_of_two(2 * n).step_by(2);
+    power_of_two(n).chain(more).nth(head).unwrap_or(0.0)
 }
 
 /// What rope needs beside the case.
 pub(super) struct Rope {
     pub(super) inv_freq: Vec<f32>,
     pub(super) factors: Option<Vec<f64>>,
+    pub(super) sinks: Option<Vec<f64>>,
     pub(super) q_norm: Option<Vec<f64>>,
     pub(super) k_norm: Option<Vec<f64>>,
     pub(super) eps: f64,
@@ -70,7 +109,7 @@ fn rotate(layer: &Layer, rope: &Rope, pos: usize, head: &mut [f64]) {
 }
 
 /// Attention of the last of `rows` (turned projections from position 0 on) over all of them.
-pub(super) fn attention(layer: &Layer, scale: f64, rows: &[Vec<f64>]) -> Vec<f64> {
+pub(super) fn attention(layer: &Layer, scale: f64, sinks: Option<&[f64]>, rows: &[Vec<f64>]) -> Vec<f64> {
     let dim = layer.head_dim;
     let first = if layer.window == 0 { 0 } else { rows.len().saturating_sub(layer.window) };
     let seen = &rows[first..];
@@ -82,10 +121,13 @@ pub(super) fn attention(layer: &Layer, scale: f64, rows: &[Vec<f64>]) -> Vec<f64
         let value = (layer.heads + layer.kv_heads + kv_head) * dim;
         let q = &last[head * dim..][..dim];
         let dot = |row: &Vec<f64>| scale * q.iter().zip(&row[key..]).map(|(q, k)| q * k).sum::<f64>();
-        let scores: Vec<f64> = seen.iter().map(dot).collect();
-        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let slope = if layer.alibi == 0.0 { 0.0 } else { slope(layer, head) };
+        let score = |(i, row)| capped(dot(row), f64::from(layer.softcap)) - slope * (seen.len() - 1 - i) as f64;
+        let scores: Vec<f64> = seen.iter().enumerate().map(score).collect();
+        let sink = sinks.map(|sinks| sinks[head]);
+        let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
         let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
-        let sum: f64 = weights.iter().sum();
+        let sum: f64 = weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
         out.extend((0..dim).map(|i| seen.iter().zip(&weights).map(|(row, w)| w / sum * row[value + i]).sum::<f64>()));
     }
     out

@@ -26,7 +26,7 @@ fn speller(text: &[u8], then: u32) -> Model {
     silent(toy::llama())
         .tensor_data("token_embd.weight", ty, &[N_EMBD, N_VOCAB], flat(embed))
         .tensor_data("output.weight", ty, &[N_EMBD, N_VOCAB], flat(output))
-        .load(&cpu(), &ModelOptions { exact: true })
+        .load(&cpu(), &ModelOptions { exact: true, ..Default::default() })
         .unwrap()
 }
 
@@ -121,7 +121,7 @@ fn characters_come_whole() {
 
 #[test]
 fn log_probabilities_are_the_models() {
-    let model = toy::llama().load(&cpu(), &ModelOptions { exact: true }).unwrap();
+    let model = toy::llama().load(&cpu(), &ModelOptions { exact: true, ..Default::default() }).unwrap();
     let mut first = session(&model, 64, 0);
     let options = GenerateOptions { logprobs: 5, max_tokens: Some(8), ignore_eog: true, ..Default::default() };
     let run = run(&mut first, 5, options);
@@ -145,7 +145,7 @@ fn a_model_without_a_tokenizer_generates_ids() {
 
 #[test]
 fn a_generation_goes_on_where_the_last_one_ended() {
-    let model = toy::llama().load(&cpu(), &ModelOptions { exact: true }).unwrap();
+    let model = toy::llama().load(&cpu(), &ModelOptions { exact: true, ..Default::default() }).unwrap();
     let greedy = |session: &mut Session, prompt: &[u32], n: usize| {
         let sampler = SamplerOptions::greedy();
         let options = GenerateOptions { max_tokens: Some(n), sampler, ignore_eog: true, ..Default::default() };

@@ -54,7 +54,7 @@ fn on(device: &str, runtime: &Runtime) -> Vec<Subject> {
     for (arch, toy) in [("llama", toy::llama()), ("gemma3", toy::gemma3())] {
         for (mode, exact, rounding) in [("exact", true, ROUNDING), ("default", false, COARSE_ROUNDING)] {
             let tolerance = if device == "reference" { 0.0 } else { rounding };
-            let model = toy.load(runtime, &ModelOptions { exact }).unwrap();
+            let model = toy.load(runtime, &ModelOptions { exact, ..Default::default() }).unwrap();
             all.push(Subject { name: format!("{arch}, {mode}, {device}"), model, tolerance });
         }
     }

@@ -12,7 +12,9 @@ fn no_op_allocates() {
         // with one thread all work is this thread's, whose allocations are counted
         for (threads, exact) in [(1, false), (1, true), (2, false)] {
             for toy in [toy::llama(), toy::gemma3()] {
-                let model = toy.load(&devices::cpu(level, Some(threads)), &ModelOptions { exact }).unwrap();
+                let model = toy
+                    .load(&devices::cpu(level, Some(threads)), &ModelOptions { exact, ..Default::default() })
+                    .unwrap();
                 let mut session = session(&model, 64, 16);
                 session.sync(&tokens(10)).unwrap();
                 session.step(1).unwrap();

@@ -8,7 +8,7 @@ use gabion_tests::toy::{self, Toy};
 use super::{bits, cpu, session, subjects, tokens};
 
 fn answer(threads: usize, level: Level, toy: &Toy, exact: bool) -> Vec<u32> {
-    let model = toy.load(&devices::cpu(level, Some(threads)), &ModelOptions { exact }).unwrap();
+    let model = toy.load(&devices::cpu(level, Some(threads)), &ModelOptions { exact, ..Default::default() }).unwrap();
     let mut session = session(&model, 64, 16);
     session.sync(&tokens(40)).unwrap();
     bits(session.logits())

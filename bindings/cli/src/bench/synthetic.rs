@@ -263,7 +263,7 @@ mod tests {
         for shape in SHAPES {
             let source = Synthetic::new(shape, TensorType::Q4_0).expect("Q4_0 is known");
             let Ok(Parse::Done(header)) = Header::parse(&source.head, source.len()) else { panic!("{}", shape.name) };
-            let spec = gabion::arch::spec(&header).unwrap_or_else(|error| panic!("{}: {error}", shape.name));
+            let spec = gabion::arch::spec(&header, None).unwrap_or_else(|error| panic!("{}: {error}", shape.name));
             gabion::graph::lower(&spec, &header).unwrap_or_else(|error| panic!("{}: {error}", shape.name));
             assert_eq!(header.tensors.last().map(|t| t.offset + t.bytes), source.len());
         }

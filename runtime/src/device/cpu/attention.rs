@@ -17,6 +17,8 @@ pub(super) struct Attention<'a> {
     pub(super) width: usize,
     /// Position of the first row.
     pub(super) pos: usize,
+    /// `AttentionPlan::sinks`
+    pub(super) sinks: Option<&'a [f32]>,
     /// Output, [n][heads * head_dim].
     pub(super) out: Parts<'a, f32>,
 }
@@ -42,6 +44,10 @@ impl<'a> Attention<'a> {
         &self.qkv[t * self.width + head * self.plan.head_dim..][..self.plan.head_dim]
     }
 
+    pub(super) fn sink(&self, head: usize) -> Option<f32> {
+        self.sinks.map(|sinks| sinks[head])
+    }
+
     /// The output of a row and head.
     #[allow(clippy::mut_from_ref)]
     pub(super) fn out(&self, t: usize, head: usize) -> &'a mut [f32] {
@@ -60,35 +66,38 @@ fn run<E: Element>(a: &Attention<'_>, ring: &Ring<E>, kv_head: usize, rows: Rang
     for t in rows {
         for head in a.group(kv_head) {
             let out = a.out(t, head);
-            attend(a.q(t, head), ring, kv_head, a.visible(t), a.plan.scale, scores, out);
+            attend(a, (t, head), ring, kv_head, scores, out);
         }
     }
 }
 
-/// out = softmax(scale * q·K) V over `positions`, of which `scores` holds one number each.
+/// out = softmax(scores) V over the positions that the row sees, of which `scores` has room for one number each.
 fn attend<E: Element>(
-    q: &[f32],
+    a: &Attention<'_>,
+    (t, head): (usize, usize),
     ring: &Ring<E>,
     kv_head: usize,
-    positions: Range<usize>,
-    scale: f32,
     scores: &mut [f32],
     out: &mut [f32],
 ) {
+    let (q, positions, slope) = (a.q(t, head), a.visible(t), a.plan.slope(head));
     let scores = &mut scores[..positions.len()];
     for (score, pos) in scores.iter_mut().zip(positions.clone()) {
-        *score = scale * q.iter().enumerate().map(|(d, q)| q * ring.key(kv_head, pos, d)).sum::<f32>();
+        let product = q.iter().enumerate().map(|(d, q)| q * ring.key(kv_head, pos, d)).sum::<f32>() * a.plan.scale;
+        let capped = a.plan.softcap.map_or(product, |cap| cap * (product / cap).tanh());
+        *score = capped - slope * (a.pos + t - pos) as f32;
     }
-    softmax(scores);
+    softmax(scores, a.sink(head));
     out.fill(0.0);
     for (score, pos) in scores.iter().zip(positions) {
         out.iter_mut().enumerate().for_each(|(d, out)| *out += score * ring.value(kv_head, pos, d));
     }
 }
 
-fn softmax(x: &mut [f32]) {
-    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+/// `sink` takes its part and has no value.
+fn softmax(x: &mut [f32], sink: Option<f32>) {
+    let max = x.iter().copied().chain(sink).fold(f32::NEG_INFINITY, f32::max);
     x.iter_mut().for_each(|x| *x = (*x - max).exp());
-    let sum: f32 = x.iter().sum();
+    let sum: f32 = x.iter().sum::<f32>() + sink.map_or(0.0, |sink| (sink - max).exp());
     x.iter_mut().for_each(|x| *x /= sum);
 }

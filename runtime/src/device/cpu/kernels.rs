@@ -4,8 +4,9 @@ use super::attention::{self, AttentionKernel};
 use super::level::Level;
 use super::mat_mul::{self, MatMulKernel};
 use super::memory::{Line, Room};
+use super::norm::{self, Norm};
 use super::simd::{self, Acts, ActsWriter};
-use super::{glu, rms_norm, softcap};
+use super::{activate, scale};
 use crate::device::{Precision, StateOptions, kv_capacity};
 use crate::error::Result;
 use crate::graph::{Activation, Plan};
@@ -14,12 +15,12 @@ use crate::quant::{self, TensorType};
 
 /// Row kernels take one row of a batch; matrix and attention kernels see `MatMul` and `Attention`.
 pub(super) struct Kernels {
-    /// (x, weight, eps, accumulate, out)
-    pub(super) rms_norm: fn(&[f32], &[f32], f32, bool, &mut [f32]),
-    /// (x, activation, out)
-    pub(super) glu: fn(&[f32], Activation, &mut [f32]),
-    /// (x, cap)
-    pub(super) softcap: fn(&mut [f32], f32),
+    /// (x, norm, accumulate, out)
+    pub(super) norm: fn(&[f32], &Norm<'_>, bool, &mut [f32]),
+    /// (x, activation, gated, out)
+    pub(super) activate: fn(&[f32], Activation, bool, &mut [f32]),
+    /// (x, factor, cap)
+    pub(super) scale: fn(&mut [f32], f32, Option<f32>),
     /// (acts, row of the batch, x)
     pub(super) quantize: fn(&ActsWriter<'_>, usize, &[f32]),
     pub(super) attention: AttentionKernel,
@@ -77,9 +78,9 @@ pub(super) fn acts(plan: &Plan, rows: usize, room: &Room) -> Result<Acts> {
 }
 
 static REFERENCE: Kernels = Kernels {
-    rms_norm: rms_norm::rms_norm,
-    glu: glu::glu,
-    softcap: softcap::softcap,
+    norm: norm::norm,
+    activate: activate::activate,
+    scale: scale::scale,
     quantize: |_, _, _| (),
     attention: attention::attention,
     mat_mul: |ty, _| quant::visit(ty, Reference),

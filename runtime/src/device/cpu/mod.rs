@@ -4,21 +4,21 @@
 //! Weights stay as they are in the file. Work is split over threads by rows and heads, never inside a sum, so any number
 //! of threads gives the same result.
 
+mod activate;
 mod attention;
 mod bandwidth;
 mod cache;
 mod embed;
 mod free;
-mod glu;
 mod kernels;
 mod level;
 mod mat_mul;
 mod memory;
+mod norm;
 mod pool;
-mod rms_norm;
 mod rope_store;
+mod scale;
 mod simd;
-mod softcap;
 mod state;
 mod weights;
 

@@ -7,12 +7,13 @@ use super::cache::Cache;
 use super::kernels::{Kernels, Scratch, acts, kernels};
 use super::mat_mul::MatMul;
 use super::memory::{Parts, Room};
+use super::norm::{self, Norm};
 use super::simd::Acts;
 use super::weights::{CpuWeights, Matrix};
-use super::{embed, rms_norm, rope_store};
+use super::{embed, rope_store};
 use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateBytes, StateOptions};
 use crate::error::{Error, Result};
-use crate::graph::{AttentionPlan, BufId, Linear, Op, Plan};
+use crate::graph::{AttentionPlan, BufId, Linear, Lookup, Op, Plan};
 
 /// Rows of a batch that make one item of work for an op that computes each row by itself.
 const ROWS_PER_ITEM: usize = 4;
@@ -91,13 +92,11 @@ impl CpuState {
             return Err(Error::InvalidArgument(format!("a batch of {n} rows does not fit this session")));
         }
         let wanted = batch.pos.saturating_add(n);
-        if wanted > options.n_ctx {
-            return Err(Error::ContextFull { wanted, limit: options.n_ctx });
+        let most = options.n_ctx.min(self.weights.plan.max_positions().unwrap_or(usize::MAX));
+        if wanted > most {
+            return Err(Error::ContextFull { wanted, limit: most });
         }
-        let plan = &self.weights.plan;
-        let tables =
-            plan.body.iter().filter_map(|op| if let Op::Embed { table, .. } = op { Some(*table) } else { None });
-        let limit = tables.map(|table| plan.weight(table).rows).min().unwrap_or(plan.n_vocab);
+        let limit = self.weights.plan.max_tokens();
         match batch.tokens.iter().find(|&&token| token as usize >= limit) {
             Some(token) => Err(Error::InvalidArgument(format!("token {token} is not below {limit}"))),
             None => Ok(()),
@@ -142,7 +141,7 @@ impl CpuState {
     /// The angles of every rotary embedding at the batch's positions.
     fn turn_angles(&mut self, weights: &CpuWeights, rows: Rows) {
         for (angles, rope) in self.angles.iter_mut().zip(&weights.plan.ropes) {
-            let factors = rope.factors.map(|id| weights.vector(id));
+            let factors = rope.factors(self.options.n_ctx).map(|id| weights.vector(id));
             for t in 0..rows.n {
                 let row = t * angles.pairs..(t + 1) * angles.pairs;
                 rope_store::angles(rope, factors, rows.pos + t, &mut angles.cos[row.clone()], &mut angles.sin[row]);
@@ -153,12 +152,24 @@ impl CpuState {
     fn run_op(&mut self, weights: &CpuWeights, op: &Op, tokens: &[u32], rows: Rows) {
         let plan = &*weights.plan;
         match op {
-            Op::Embed { table, scale, out } => self.embed(weights.matrix(*table), *scale, tokens, plan, *out),
-            Op::RmsNorm { x, weight, add, out } => {
-                let kernel = self.kernels.rms_norm;
-                let weight = weights.vector(*weight);
+            Op::Embed { table, by, scale, add, out } => {
+                let row = |t: usize| match by {
+                    Lookup::Token => tokens[t] as usize,
+                    Lookup::Position => rows.pos + t,
+                };
+                self.embed(weights.matrix(*table), rows.n, row, *scale, *add, plan, *out);
+            }
+            Op::Norm { kind, x, weight, bias, add, out } => {
+                let kernel = self.kernels.norm;
+                let (weight, bias) = (weights.vector(*weight), bias.map(|id| weights.vector(id)));
+                let norm = Norm { kind: *kind, weight, bias, eps: plan.eps };
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
-                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, weight, plan.rms_eps, accumulate, out));
+                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, &norm, accumulate, out));
+            }
+            Op::NormPart { x, first, weight } => {
+                let weight = weights.vector(*weight);
+                let part = *first..*first + weight.len();
+                self.each_own_row(plan, rows, *x, |row| norm::rms_in_place(&mut row[part.clone()], weight, plan.eps));
             }
             Op::MatMul { linears, x, add, out } => {
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
@@ -169,15 +180,13 @@ impl CpuState {
             }
             Op::RopeStore { qkv, layer } => self.rope_store(weights, *layer, rows, *qkv),
             Op::Attention { qkv, layer, out } => self.attention(weights, *layer, rows, *qkv, *out),
-            Op::Glu { x, activation, out } => {
-                let (kernel, activation) = (self.kernels.glu, *activation);
-                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, activation, out));
+            Op::Activate { x, activation, gated, out } => {
+                let (kernel, activation, gated) = (self.kernels.activate, *activation, *gated);
+                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, activation, gated, out));
             }
-            Op::Softcap { x, cap } => {
-                let width = plan.width(*x);
-                self.slots[plan.slot(*x)][..rows.n * width]
-                    .chunks_exact_mut(width)
-                    .for_each(|row| (self.kernels.softcap)(row, *cap));
+            Op::Scale { x, factor, cap } => {
+                let kernel = self.kernels.scale;
+                self.each_own_row(plan, rows, *x, |row| kernel(row, *factor, *cap));
             }
         }
     }
@@ -220,10 +229,29 @@ impl CpuState {
         });
     }
 
-    fn embed(&mut self, table: &Matrix, scale: f32, tokens: &[u32], plan: &Plan, out: BufId) {
-        let width = plan.width(out);
-        for (row, &token) in self.slots[plan.slot(out)].chunks_exact_mut(width).zip(tokens) {
-            embed::embed(table.kernel.decode, table.row(token as usize), scale, row);
+    /// An op that changes each row of `x` in place.
+    fn each_own_row(&mut self, plan: &Plan, rows: Rows, x: BufId, f: impl Fn(&mut [f32])) {
+        let width = plan.width(x);
+        self.slots[plan.slot(x)][..rows.n * width].chunks_exact_mut(width).for_each(f);
+    }
+
+    fn embed(
+        &mut self,
+        table: &Matrix,
+        n: usize,
+        row: impl Fn(usize) -> usize,
+        scale: f32,
+        add: bool,
+        plan: &Plan,
+        out: BufId,
+    ) {
+        let (width, decode) = (plan.width(out), table.kernel.decode);
+        let mut scratch = lock(&self.scratch[0]);
+        for (t, out) in self.slots[plan.slot(out)].chunks_exact_mut(width).take(n).enumerate() {
+            match add {
+                false => embed::embed(decode, table.row(row(t)), scale, out),
+                true => embed::embed_add(decode, table.row(row(t)), scale, &mut scratch.row[..width], out),
+            }
         }
     }
 
@@ -319,6 +347,7 @@ impl CpuState {
             qkv: qkv_rows,
             width: plan.width(qkv),
             pos: rows.pos,
+            sinks: plan.layers[layer].sinks.map(|id| weights.vector(id)),
             out: Parts::new(out),
         };
         let kv_heads = a.plan.kv_heads;
@@ -347,8 +376,7 @@ fn turn_heads(weights: &CpuWeights, a: &AttentionPlan, angles: &Angles, t: usize
     let (cos, sin) = (&angles.cos[t * angles.pairs..][..angles.pairs], &angles.sin[t * angles.pairs..][..angles.pairs]);
     for (i, head) in row.chunks_exact_mut(a.head_dim).take(a.heads + a.kv_heads).enumerate() {
         if let Some(weight) = if i < a.heads { q_norm } else { k_norm } {
-            let factor = rms_norm::factor(head, weights.plan.rms_eps);
-            head.iter_mut().zip(weight).for_each(|(x, w)| *x *= factor * w);
+            norm::rms_in_place(head, weight, weights.plan.eps);
         }
         rope_store::rotate(style, cos, sin, head);
     }

@@ -10,7 +10,7 @@ use super::pipeline::{Constants, Slice};
 use super::planes::TILE;
 use super::program::{Grid, stride};
 use super::state::Buffers;
-use crate::graph::{Activation, BufId, Op, Plan, WeightId};
+use crate::graph::{Activation, BufId, Lookup, NormKind, Op, Plan, WeightId};
 
 /// Invocations per workgroup of the elementwise kernels.
 pub(super) const WIDTH: u32 = 64;
@@ -106,12 +106,13 @@ impl Builder<'_> {
 
     fn op(&mut self, op: &Op) {
         match op {
-            Op::Embed { table, scale, out } => self.embed(*table, *scale, *out),
-            Op::RmsNorm { x, weight, add, out } => self.rms_norm(*x, *weight, *add, *out),
+            Op::Embed { table, by, scale, add, out } => self.embed(*table, *by, *scale, *add, *out),
+            Op::Norm { kind, x, weight, bias, add, out } => self.norm(*kind, *x, (*weight, *bias), *add, *out),
+            Op::NormPart { x, first, weight } => self.norm_part(*x, *first, *weight),
             Op::RopeStore { qkv, layer } => self.rope_store(*qkv, *layer),
             Op::Attention { qkv, layer, out } => self.attention(*qkv, *layer, *out),
-            Op::Glu { x, activation, out } => self.glu(*x, *activation, *out),
-            Op::Softcap { x, cap } => self.softcap(*x, *cap),
+            Op::Activate { x, activation, gated, out } => self.activate(*x, *activation, *gated, *out),
+            Op::Scale { x, factor, cap } => self.scale(*x, *factor, *cap),
             Op::MatMul { .. } => unreachable!("every product is a step of its own"),
         }
     }
@@ -139,7 +140,7 @@ impl Builder<'_> {
         self.call("copy_rows", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
     }
 
-    fn embed(&mut self, table: WeightId, scale: f32, out: BufId) {
+    fn embed(&mut self, table: WeightId, by: Lookup, scale: f32, add: bool, out: BufId) {
         let weight = self.plan().weight(table);
         let (cols, out_stride) = (weight.cols as u32, self.stride(out));
         for piece in self.weights.placement.pieces[table.0 as usize].clone() {
@@ -152,6 +153,8 @@ impl Builder<'_> {
                 ("first_tile", (piece.slab_row / TILE) as u32),
                 ("out_stride", out_stride),
                 ("scale", scale.to_bits()),
+                ("positions", u32::from(by == Lookup::Position)),
+                ("accumulate", u32::from(add)),
             ];
             let mut buffers = self.planes(piece.slab);
             buffers.push(("out", self.slice(out)));
@@ -167,34 +170,65 @@ impl Builder<'_> {
         [("quants", Slice::whole(&planes.quants))].into_iter().chain(scales).collect()
     }
 
-    fn rms_norm(&mut self, x: BufId, weight: WeightId, add: Option<BufId>, out: BufId) {
+    fn norm(
+        &mut self,
+        kind: NormKind,
+        x: BufId,
+        (weight, bias): (WeightId, Option<WeightId>),
+        add: Option<BufId>,
+        out: BufId,
+    ) {
         let accumulate = self.accumulate(add, out);
         let fields = [
             ("n", self.plan().width(x) as u32),
             ("x_stride", self.stride(x)),
             ("out_stride", self.stride(out)),
             ("accumulate", accumulate),
-            ("eps", self.plan().rms_eps.to_bits()),
+            ("eps", self.plan().eps.to_bits()),
         ];
-        let buffers = [("x", self.slice(x)), ("weight", self.vector(weight)), ("out", self.slice(out))];
-        self.call("rms_norm", &fields, &buffers, self.per_row(1));
+        // a missing bias is never read; any vector may stand for it
+        let (weight, has_bias) = (self.vector(weight), u32::from(bias.is_some()));
+        let bias = bias.map_or(weight.clone(), |bias| self.vector(bias));
+        let buffers = [("x", self.slice(x)), ("weight", weight), ("bias", bias), ("out", self.slice(out))];
+        self.call("norm", &fields, &buffers, self.per_row(1));
+        let centered = u32::from(kind == NormKind::Layer);
+        self.constants(&[("WIDTH", self.tuning().norm_width), ("CENTERED", centered), ("BIAS", has_bias)]);
+    }
+
+    fn norm_part(&mut self, x: BufId, first: usize, weight: WeightId) {
+        let fields = [
+            ("n", self.plan().weight(weight).cols as u32),
+            ("first", first as u32),
+            ("stride", self.stride(x)),
+            ("eps", self.plan().eps.to_bits()),
+        ];
+        let buffers = [("x", self.slice(x)), ("weight", self.vector(weight))];
+        self.call("norm_part", &fields, &buffers, self.per_row(1));
         self.constants(&[("WIDTH", self.tuning().norm_width)]);
     }
 
-    fn glu(&mut self, x: BufId, activation: Activation, out: BufId) {
+    fn activate(&mut self, x: BufId, activation: Activation, gated: bool, out: BufId) {
         let n = self.plan().width(out) as u32;
-        let gelu = match activation {
-            Activation::Silu => 0,
-            Activation::GeluTanh => 1,
-        };
-        let fields = [("n", n), ("x_stride", self.stride(x)), ("out_stride", self.stride(out)), ("gelu", gelu)];
+        let strides = [("x_stride", self.stride(x)), ("out_stride", self.stride(out))];
+        let fields = [("n", n), strides[0], strides[1], ("activation", code(activation)), ("gated", u32::from(gated))];
         let buffers = [("x", self.slice(x)), ("out", self.slice(out))];
-        self.call("glu", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
+        self.call("activate", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
     }
 
-    fn softcap(&mut self, x: BufId, cap: f32) {
+    fn scale(&mut self, x: BufId, factor: f32, cap: Option<f32>) {
         let n = self.plan().width(x) as u32;
-        let fields = [("n", n), ("stride", self.stride(x)), ("cap", cap.to_bits())];
-        self.call("softcap", &fields, &[("x", self.slice(x))], self.per_row(n.div_ceil(WIDTH)));
+        let fields =
+            [("n", n), ("stride", self.stride(x)), ("factor", factor.to_bits()), ("cap", cap.unwrap_or(0.0).to_bits())];
+        self.call("scale", &fields, &[("x", self.slice(x))], self.per_row(n.div_ceil(WIDTH)));
+    }
+}
+
+/// As `shaders/wgsl/shared/activation.wgsl` numbers them.
+pub(super) fn code(activation: Activation) -> u32 {
+    match activation {
+        Activation::Silu => 0,
+        Activation::GeluTanh => 1,
+        Activation::GeluErf => 2,
+        Activation::Relu => 3,
     }
 }

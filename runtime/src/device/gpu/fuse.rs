@@ -3,7 +3,7 @@
 
 use super::placement::Placement;
 use super::planes::{TILE, UNIT};
-use crate::graph::{Activation, BufId, Op, Plan, WeightId};
+use crate::graph::{Activation, BufId, NormKind, Op, Plan, WeightId};
 
 /// Longest head that the workgroup memory of attention's tiles holds.
 pub(super) const MAX_HEAD_DIM: usize = 256;
@@ -71,11 +71,13 @@ impl<'a> Fuser<'a, '_> {
     fn next(&mut self, ops: &'a [Op]) -> (Step<'a>, usize) {
         match ops {
             [Op::RopeStore { qkv, layer }, Op::Attention { qkv: of, out, .. }, ..]
-                if self.attends(*qkv, *layer, *of) =>
+                if self.attends(*qkv, *layer, *of, &ops[2..]) =>
             {
                 (Step::Attend { qkv: *qkv, layer: *layer, out: *out }, 2)
             }
-            [Op::RmsNorm { x, weight, add: None, out }, rest @ ..] if self.norms(*x, *out, rest) => {
+            [Op::Norm { kind: NormKind::Rms, x, weight, bias: None, add: None, out }, rest @ ..]
+                if self.norms(*x, *out, rest) =>
+            {
                 let (step, used) = self.product(Some((*x, *weight)), rest);
                 (step, used + 1)
             }
@@ -95,9 +97,11 @@ impl<'a> Fuser<'a, '_> {
         self.plan.slot(a) != self.plan.slot(b)
     }
 
-    fn attends(&self, qkv: BufId, layer: usize, of: BufId) -> bool {
+    /// The turned queries and keys are not written back: nothing may read them later.
+    fn attends(&self, qkv: BufId, layer: usize, of: BufId, later: &[Op]) -> bool {
         let fits = self.plan.layers[layer].head_dim <= MAX_HEAD_DIM;
-        self.rules.single && qkv == of && fits && self.has_readers(qkv, 2)
+        let read = later.iter().chain(&self.plan.head).any(|op| op.buffers().0.contains(&qkv));
+        self.rules.single && qkv == of && fits && !read && qkv != self.plan.hidden && qkv != self.plan.logits
     }
 
     /// Whether the product that follows is all that reads the norm's result.
@@ -116,7 +120,7 @@ impl<'a> Fuser<'a, '_> {
         let norm = norm.map(|(_, weight)| weight);
         let product = Product { index, x, norm, glu: None, add: *add, out: *out };
         match ops.get(1) {
-            Some(Op::Glu { x: gated, activation, out }) if self.gates(&product, *gated, *out) => {
+            Some(Op::Activate { x: gated, activation, gated: true, out }) if self.gates(&product, *gated, *out) => {
                 (Step::Product(Product { glu: Some(*activation), out: *out, ..product }), 2)
             }
             _ => (Step::Product(product), 1),

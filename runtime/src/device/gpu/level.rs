@@ -7,7 +7,7 @@ use super::Gpu;
 use super::planes::UNIT;
 use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, StateOptions};
 use crate::error::Result;
-use crate::graph::{BufId, Buffer, Linear, Op, Plan, Weight, WeightId};
+use crate::graph::{BufId, Buffer, Linear, Lookup, NormKind, Op, Plan, Weight, WeightId};
 use crate::quant::TensorType;
 
 /// What products use beyond what WebGPU guarantees. No level is part of another.
@@ -123,9 +123,9 @@ fn plan() -> Plan {
     let linear = Linear { weight: WeightId(2), bias: None };
     let buffer = |slot, width| Buffer { width, slot };
     Plan {
-        body: vec![Op::Embed { table: WeightId(0), scale: 1.0, out: BufId(0) }],
+        body: vec![Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) }],
         head: vec![
-            Op::RmsNorm { x: BufId(0), weight: WeightId(1), add: None, out: BufId(1) },
+            Op::Norm { kind: NormKind::Rms, x: BufId(0), weight: WeightId(1), bias: None, add: None, out: BufId(1) },
             Op::MatMul { linears: vec![linear], x: BufId(1), add: None, out: BufId(2) },
         ],
         hidden: BufId(0),
@@ -139,7 +139,7 @@ fn plan() -> Plan {
         ],
         layers: vec![],
         ropes: vec![],
-        rms_eps: 1e-6,
+        eps: 1e-6,
         n_embd: COLS,
         n_vocab: ROWS,
     }

@@ -1,5 +1,6 @@
 //! Takes weights as they arrive, repacks them tile by tile and writes them to the GPU; then holds them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Gpu;
@@ -34,8 +35,8 @@ pub(super) struct GpuWeights {
     pub(super) planes: Vec<Planes>,
     /// All vectors, as f32.
     pub(super) arena: GpuBuffer,
-    /// The rope factors of each of the plan's ropes, on the host: they go into each session's table of angles.
-    pub(super) factors: Vec<Option<Vec<f32>>>,
+    /// The rope factors, on the host: they go into each session's table of angles.
+    pub(super) factors: HashMap<WeightId, Vec<f32>>,
     bytes: u64,
 }
 
@@ -73,7 +74,7 @@ impl GpuLoader {
         let buffers = planes.iter().flat_map(|p| [Some(&p.quants), p.scales.as_ref()]).flatten().chain([&arena]);
         let bytes = buffers.map(|buffer| buffer.size()).sum();
         let progress = vec![Progress::default(); plan.weights.len()];
-        let factors = vec![None; plan.ropes.len()];
+        let factors = HashMap::new();
         let products = gpu.products(precision);
         let weights = GpuWeights { gpu, plan, products, placement, planes, arena, factors, bytes };
         Ok(Self { weights, progress, unflushed: 0 })
@@ -133,10 +134,8 @@ impl GpuLoader {
             let part = part.ok_or_else(|| Error::Model(format!("'{}' is too short", plan.weight(id).name)))?;
             self.weights.gpu.queue.write_buffer(&self.weights.arena, stretch.offset, bytemuck::cast_slice(part));
         }
-        for (rope, factors) in plan.ropes.iter().zip(&mut self.weights.factors) {
-            if rope.factors == Some(id) {
-                *factors = Some(values.clone());
-            }
+        if plan.ropes.iter().any(|rope| rope.factors == Some(id) || rope.long.is_some_and(|(_, long)| long == id)) {
+            self.weights.factors.insert(id, values.clone());
         }
         self.written(4 * values.len())
     }

@@ -58,7 +58,7 @@ struct Tuning {
     software: bool,
     /// How products are made at the base level.
     products: Products,
-    /// Invocations per workgroup of rms_norm and of rope_store.
+    /// Invocations per workgroup of norm and of rope_store.
     norm_width: u32,
     rope_width: u32,
     /// Cached keys that a workgroup of decode_attention attends to; more take several workgroups.

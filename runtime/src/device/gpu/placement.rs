@@ -77,14 +77,19 @@ impl Placement {
         for op in plan.body.iter().chain(&plan.head) {
             match op {
                 Op::Embed { table, .. } => this.place(plan, &[*table], limits)?,
-                Op::RmsNorm { weight, .. } => this.vector(plan, *weight, limits),
+                Op::Norm { weight, bias, .. } => {
+                    for id in [Some(*weight), *bias].into_iter().flatten() {
+                        this.vector(plan, id, limits);
+                    }
+                }
+                Op::NormPart { weight, .. } => this.vector(plan, *weight, limits),
                 Op::MatMul { linears, .. } => this.product(plan, linears, limits)?,
                 _ => {}
             }
         }
         for layer in &plan.layers {
-            for norm in [layer.q_norm, layer.k_norm].into_iter().flatten() {
-                this.vector(plan, norm, limits);
+            for id in [layer.q_norm, layer.k_norm, layer.sinks].into_iter().flatten() {
+                this.vector(plan, id, limits);
             }
         }
         Ok(this)

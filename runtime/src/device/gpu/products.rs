@@ -1,13 +1,13 @@
 //! Products of matrices: at which level their kernels run and in which shape, and their calls.
 
-use super::calls::{Binding, Builder, Field, WIDTH};
+use super::calls::{Binding, Builder, Field, WIDTH, code};
 use super::fuse::Product;
 use super::level::Level;
 use super::pipeline::Slice;
 use super::placement::Segment;
 use super::planes::{TILE, UNIT};
 use super::program::Grid;
-use crate::graph::{Activation, BufId, Op, Plan};
+use crate::graph::{BufId, Op, Plan};
 
 /// Tiles that a workgroup of mat_mat makes.
 const MAT_MAT_TILES: u32 = 2;
@@ -128,7 +128,7 @@ impl Builder<'_> {
             ("has_bias", u32::from(segment.bias.is_some())),
             ("accumulate", accumulate),
             ("head", u32::from(self.head)),
-            ("eps", self.plan().rms_eps.to_bits()),
+            ("eps", self.plan().eps.to_bits()),
             ("pair", (rows / TILE) as u32),
         ];
         let arena = Slice::whole(&self.weights.arena);
@@ -151,11 +151,7 @@ impl Builder<'_> {
 
     fn mat_vec(&mut self, mut part: Part<'_>) {
         let shape = self.weights.products.one;
-        let glu = match part.product.glu {
-            None => 0,
-            Some(Activation::Silu) => 1,
-            Some(Activation::GeluTanh) => 2,
-        };
+        let glu = part.product.glu.map_or(0, |activation| 1 + code(activation));
         let groups = if glu > 0 { part.tiles } else { part.tiles.div_ceil(shape.tiles) };
         let norm = u32::from(part.product.norm.is_some());
         part.buffers.push(("x", self.slice(part.product.x)));

@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn angles_are_right_to_a_millionth_at_131071() {
         let inv_freq = vec![1.0, 0.3, 0.01];
-        let rope = RopePlan { style: RopeStyle::Norm, inv_freq, magnitude: 1.5, factors: None };
+        let rope = RopePlan { style: RopeStyle::Norm, inv_freq, magnitude: 1.5, factors: None, long: None };
         let mut angles = Vec::new();
         let tables = append(&mut angles, &rope, Some(&[1.0, 2.0, 1.0]), 131072);
         assert_eq!(angles.len(), table_len(&rope, 131072));

@@ -172,8 +172,11 @@ fn cache<B>(make: Make<'_, B>, layer: &AttentionPlan, options: &StateOptions) ->
 /// Writes the rotary angles of every position; returns where those of each rope start.
 fn write_angles(weights: &GpuWeights, buffer: &GpuBuffer, n_ctx: usize) -> Vec<Tables> {
     let mut angles = Vec::new();
-    let ropes = weights.plan.ropes.iter().zip(&weights.factors);
-    let tables = ropes.map(|(rope, factors)| rope::append(&mut angles, rope, factors.as_deref(), n_ctx)).collect();
+    let tables = weights.plan.ropes.iter().map(|rope| {
+        let factors = rope.factors(n_ctx).and_then(|id| weights.factors.get(&id));
+        rope::append(&mut angles, rope, factors.map(Vec::as_slice), n_ctx)
+    });
+    let tables = tables.collect();
     weights.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&angles));
     tables
 }

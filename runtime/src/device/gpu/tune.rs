@@ -8,7 +8,7 @@ use super::products::{MatMat, MatVec, Products};
 use super::{Gpu, GpuOptions, Level, level};
 use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions};
 use crate::error::Result;
-use crate::graph::{BufId, Buffer, Linear, Op, Plan, Weight, WeightId};
+use crate::graph::{BufId, Buffer, Linear, Lookup, Op, Plan, Weight, WeightId};
 use crate::quant::TensorType;
 
 mod kept;
@@ -140,7 +140,7 @@ fn plan() -> Plan {
         Op::MatMul { linears, x: BufId(x), add: None, out: BufId(out) }
     };
     let buffer = |slot, width| Buffer { width, slot };
-    let mut body = vec![Op::Embed { table: WeightId(0), scale: 1.0, out: BufId(0) }];
+    let mut body = vec![Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) }];
     body.extend((0..PRODUCTS as u16).map(|i| product(1, i % 2, 1 - i % 2)));
     Plan {
         body,
@@ -156,7 +156,7 @@ fn plan() -> Plan {
         ],
         layers: vec![],
         ropes: vec![],
-        rms_eps: 1e-6,
+        eps: 1e-6,
         n_embd: WIDTH,
         n_vocab: 32,
     }

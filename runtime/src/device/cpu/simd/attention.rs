@@ -11,6 +11,7 @@ use crate::device::KV_GROUP;
 use crate::device::cpu::attention::Attention;
 use crate::device::cpu::cache::{Cache, Element, KEYS, Ring, with_ring};
 use crate::device::cpu::kernels::Scratch;
+use crate::graph::AttentionPlan;
 
 /// Positions per chunk, a multiple of `KEYS`.
 const CHUNK: usize = 64;
@@ -60,6 +61,7 @@ fn tile<S: Simd, E: Element, const N: usize>(
             while first < all.end {
                 let mut p = scores::<S, E, N>(s, ring, kv_head, first..all.end, q, a.plan.scale);
                 for n in 0..N {
+                    bend(a.plan, &mut p[n], first, a.pos + queries[n].0, queries[n].1);
                     let factor = softmax(&mut p[n], first, &seen[n], &mut max[n], &mut total[n]);
                     sums[n * width..][..width].iter_mut().for_each(|x| *x *= factor);
                 }
@@ -68,11 +70,24 @@ fn tile<S: Simd, E: Element, const N: usize>(
                 first += CHUNK;
             }
             for (n, (t, head)) in queries.into_iter().enumerate() {
-                let inverse = 1.0 / total[n];
+                let sink = a.sink(head).map_or(0.0, |sink| math::exp(sink - max[n]));
+                let inverse = 1.0 / (total[n] + sink);
                 a.out(t, head).iter_mut().zip(&sums[n * width..]).for_each(|(out, x)| *out = x * inverse);
             }
         },
     )
+}
+
+/// Caps scores and lowers those of keys further away, where the layer does so. The first score belongs to position `first`.
+#[inline(always)]
+fn bend(plan: &AttentionPlan, p: &mut [f32; CHUNK], first: usize, pos: usize, head: usize) {
+    if let Some(cap) = plan.softcap {
+        p.iter_mut().for_each(|p| *p = cap * math::tanh(*p / cap));
+    }
+    if plan.alibi.is_some() {
+        let slope = plan.slope(head);
+        p.iter_mut().enumerate().for_each(|(i, p)| *p -= slope * (pos as i64 - (first + i) as i64) as f32);
+    }
 }
 
 /// scale * q·k for a chunk of positions (those beyond the range's end are rubbish, and unread).

@@ -119,9 +119,9 @@ fn enter<S: Simd, R>(f: impl FnOnce(S) -> R) -> R {
 pub(super) fn table<S: Simd>() -> &'static Kernels {
     &const {
         Kernels {
-            rms_norm: rows::rms_norm::<S>,
-            glu: rows::glu::<S>,
-            softcap: rows::softcap::<S>,
+            norm: rows::norm::<S>,
+            activate: rows::activate::<S>,
+            scale: rows::scale::<S>,
             quantize: acts::quantize::<S>,
             attention: attention::attention::<S>,
             mat_mul: matrix_kernel::<S>,

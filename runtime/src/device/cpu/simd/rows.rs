@@ -1,51 +1,69 @@
-//! Norm, gated activation and soft cap of one row: plain loops.
+//! Norm, activation and scale of one row: plain loops.
 
 use super::{Simd, enter, math};
-use crate::graph::Activation;
+use crate::device::cpu::norm::Norm;
+use crate::graph::{Activation, NormKind};
 
 /// Partial sums of a row: as many as the widest vector has lanes.
 const SUMS: usize = 16;
 
-pub(super) fn rms_norm<S: Simd>(x: &[f32], weight: &[f32], eps: f32, accumulate: bool, out: &mut [f32]) {
+pub(super) fn norm<S: Simd>(x: &[f32], norm: &Norm<'_>, accumulate: bool, out: &mut [f32]) {
     enter::<S, _>(
         #[inline(always)]
         |_| {
-            let factor = 1.0 / (square_sum(x) / x.len() as f32 + eps).sqrt();
-            let terms = x.iter().zip(weight).map(|(x, w)| x * factor * w);
-            if accumulate {
-                out.iter_mut().zip(terms).for_each(|(out, y)| *out += y);
-            } else {
-                out.iter_mut().zip(terms).for_each(|(out, y)| *out = y);
+            let (n, weight) = (x.len() as f32, norm.weight);
+            let mean = match norm.kind {
+                NormKind::Rms => 0.0,
+                NormKind::Layer => sum(x, |x| x) / n,
+            };
+            let factor = 1.0 / (sum(x, |x| (x - mean) * (x - mean)) / n + norm.eps).sqrt();
+            let y = |(x, w): (&f32, &f32)| (x - mean) * factor * w;
+            let terms = x.iter().zip(weight).map(y);
+            match (norm.bias, accumulate) {
+                (None, false) => out.iter_mut().zip(terms).for_each(|(out, y)| *out = y),
+                (None, true) => out.iter_mut().zip(terms).for_each(|(out, y)| *out += y),
+                (Some(bias), false) => out.iter_mut().zip(terms.zip(bias)).for_each(|(out, (y, b))| *out = y + b),
+                (Some(bias), true) => out.iter_mut().zip(terms.zip(bias)).for_each(|(out, (y, b))| *out += y + b),
             }
         },
     )
 }
 
 #[inline(always)]
-fn square_sum(x: &[f32]) -> f32 {
+fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; SUMS];
     let (chunks, rest) = x.as_chunks::<SUMS>();
     for chunk in chunks {
         for i in 0..SUMS {
-            sums[i] += chunk[i] * chunk[i];
+            sums[i] += f(chunk[i]);
         }
     }
-    rest.iter().zip(&mut sums).for_each(|(x, sum)| *sum += x * x);
+    rest.iter().zip(&mut sums).for_each(|(x, sum)| *sum += f(*x));
     sums.iter().sum()
 }
 
-pub(super) fn glu<S: Simd>(x: &[f32], activation: Activation, out: &mut [f32]) {
+pub(super) fn activate<S: Simd>(x: &[f32], activation: Activation, gated: bool, out: &mut [f32]) {
     enter::<S, _>(
         #[inline(always)]
-        |_| {
-            let (gate, up) = x.split_at(out.len());
-            let rows = out.iter_mut().zip(gate.iter().zip(up));
-            match activation {
-                Activation::Silu => rows.for_each(|(out, (g, u))| *out = g * math::sigmoid(*g) * u),
-                Activation::GeluTanh => rows.for_each(|(out, (g, u))| *out = g * math::sigmoid(gelu_inner(*g)) * u),
-            }
+        |_| match activation {
+            Activation::Silu => units(x, gated, out, |x| x * math::sigmoid(x)),
+            Activation::GeluTanh => units(x, gated, out, |x| x * math::sigmoid(gelu_inner(x))),
+            Activation::GeluErf => units(x, gated, out, |x| 0.5 * x * (1.0 + math::erf(x * FRAC_1_SQRT_2))),
+            Activation::Relu => units(x, gated, out, |x| if x > 0.0 { x } else { 0.0 }),
         },
     )
+}
+
+const FRAC_1_SQRT_2: f32 = std::f32::consts::FRAC_1_SQRT_2;
+
+#[inline(always)]
+fn units(x: &[f32], gated: bool, out: &mut [f32], act: impl Fn(f32) -> f32) {
+    let (gate, up) = x.split_at(out.len());
+    if gated {
+        out.iter_mut().zip(gate.iter().zip(up)).for_each(|(out, (g, u))| *out = act(*g) * u);
+    } else {
+        out.iter_mut().zip(gate).for_each(|(out, x)| *out = act(*x));
+    }
 }
 
 /// (1 + tanh y) / 2 = sigmoid(2 y), with y = sqrt(2 / pi) (x + 0.044715 x³)
@@ -54,9 +72,12 @@ fn gelu_inner(x: f32) -> f32 {
     2.0 * 0.797_884_6 * x * (1.0 + 0.044715 * x * x)
 }
 
-pub(super) fn softcap<S: Simd>(x: &mut [f32], cap: f32) {
+pub(super) fn scale<S: Simd>(x: &mut [f32], factor: f32, cap: Option<f32>) {
     enter::<S, _>(
         #[inline(always)]
-        |_| x.iter_mut().for_each(|x| *x = cap * math::tanh(*x / cap)),
+        |_| match cap {
+            Some(cap) => x.iter_mut().for_each(|x| *x = cap * math::tanh(*x * factor / cap)),
+            None => x.iter_mut().for_each(|x| *x *= factor),
+        },
     )
 }

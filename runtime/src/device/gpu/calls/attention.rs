@@ -19,6 +19,20 @@ fn pairs(layer: &AttentionPlan) -> u32 {
     layer.head_dim as u32 / 2
 }
 
+/// What becomes of a layer's scores: constants and fields of every attention kernel.
+fn score_constants(layer: &AttentionPlan) -> [Field; 2] {
+    [("CAPPED", u32::from(layer.softcap.is_some())), ("ALIBI", u32::from(layer.alibi.is_some()))]
+}
+
+fn score_fields(layer: &AttentionPlan) -> [Field; 3] {
+    let bits = |x: Option<f32>| x.unwrap_or(0.0).to_bits();
+    [("scale", layer.scale.to_bits()), ("softcap", bits(layer.softcap)), ("alibi", bits(layer.alibi))]
+}
+
+fn sinks_constant(layer: &AttentionPlan) -> Field {
+    ("SINKS", u32::from(layer.sinks.is_some()))
+}
+
 /// Which heads the rope kernels norm.
 fn norm_constants(layer: &AttentionPlan) -> [Field; 2] {
     [("NORM_Q", u32::from(layer.q_norm.is_some())), ("NORM_K", u32::from(layer.k_norm.is_some()))]
@@ -46,7 +60,7 @@ impl Builder<'_> {
             ("neighbours", u32::from(rope.style == RopeStyle::Norm)),
             ("coarse", tables.coarse),
             ("fine", tables.fine),
-            ("eps", self.plan().rms_eps.to_bits()),
+            ("eps", self.plan().eps.to_bits()),
         ]
     }
 
@@ -66,24 +80,32 @@ impl Builder<'_> {
         let (window, (width, span)) = (window(a), (self.tuning().attention_width(pairs(a)), self.tuning().span));
         let mut fields = [self.cache_fields(layer), self.rope_fields(layer)].concat();
         fields.extend([("q_norm", self.arena_word(a.q_norm)), ("k_norm", self.arena_word(a.k_norm))]);
-        fields.extend([("window", window), ("scale", a.scale.to_bits())]);
+        fields.extend(score_fields(a));
+        fields.extend([("window", window), self.sinks(a)]);
+        let arena = ("arena", Slice::whole(&self.weights.arena));
         let partials = ("partials", Slice::whole(&self.buffers.partials));
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
-        buffers.extend([("angles", Slice::whole(&self.buffers.angles)), ("norms", Slice::whole(&self.weights.arena))]);
+        buffers.extend([("angles", Slice::whole(&self.buffers.angles)), arena.clone()]);
         buffers.extend([("out", self.slice(out)), partials.clone()]);
-        let mut constants = norm_constants(a).to_vec();
-        constants.extend([("WIDTH", width), ("PAIRS", pairs(a)), ("SPAN", span)]);
+        let sinks = sinks_constant(a);
+        let mut constants = [norm_constants(a), score_constants(a)].concat();
+        constants.extend([("WIDTH", width), ("PAIRS", pairs(a)), ("SPAN", span), sinks]);
         let groups = (a.kv_heads * (a.heads / a.kv_heads).div_ceil(TILE_QUERIES)) as u32;
-        let merged = [("heads", a.heads as u32), ("head_dim", a.head_dim as u32), ("window", window)];
+        let merged = [("heads", a.heads as u32), ("head_dim", a.head_dim as u32), ("window", window), self.sinks(a)];
         let several = self.buffers.caches[layer].capacity > span;
         let shader = format!("decode_attention.{}", self.buffers.kv);
         self.call(&shader, &fields, &buffers, Grid::Spans { x: groups, window });
         self.constants(&constants);
         if several {
-            let buffers = [partials, ("out", self.slice(out))];
+            let buffers = [partials, ("out", self.slice(out)), arena];
             self.call("merge_heads", &merged, &buffers, Grid::Merge { x: merged[0].1, window });
-            self.constants(&[("WIDTH", width), ("SPAN", span)]);
+            self.constants(&[("WIDTH", width), ("SPAN", span), sinks]);
         }
+    }
+
+    /// Where a layer's sinks start in the arena.
+    fn sinks(&self, layer: &AttentionPlan) -> Field {
+        ("sinks", self.arena_word(layer.sinks))
     }
 
     pub(super) fn rope_store(&mut self, qkv: BufId, layer: usize) {
@@ -107,14 +129,17 @@ impl Builder<'_> {
         let (pairs, group) = (pairs(a), a.heads / a.kv_heads);
         let mut fields = self.cache_fields(layer).to_vec();
         fields.extend([("qkv_stride", self.stride(qkv)), ("out_stride", self.stride(out))]);
-        fields.extend([("window", window(a)), ("scale", a.scale.to_bits())]);
+        fields.extend(score_fields(a));
+        fields.extend([("window", window(a)), self.sinks(a)]);
+        let mut constants = [score_constants(a).as_slice(), &[sinks_constant(a)]].concat();
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
-        buffers.push(("out", self.slice(out)));
+        buffers.extend([("out", self.slice(out)), ("arena", Slice::whole(&self.weights.arena))]);
         let kv = self.buffers.kv;
         if a.head_dim > fuse::MAX_HEAD_DIM {
             let heads = a.heads as u32;
             self.call(&format!("attention_wide.{kv}"), &fields, &buffers, self.per_row(heads));
-            return self.constants(&[("WIDTH", pairs.next_power_of_two().max(32))]);
+            constants.push(("WIDTH", pairs.next_power_of_two().max(32)));
+            return self.constants(&constants);
         }
         // rows of a window would start their blocks of keys at different positions, and round differently
         let heads = group.min(TILE_QUERIES);
@@ -122,6 +147,7 @@ impl Builder<'_> {
         let grid = Grid::Rows { x: (a.kv_heads * group.div_ceil(heads)) as u32, each: rows };
         let width = self.tuning().attention_width(pairs);
         self.call(&format!("attention.{kv}"), &fields, &buffers, grid);
-        self.constants(&[("WIDTH", width), ("PAIRS", pairs), ("HEADS", heads as u32), ("ROWS", rows)]);
+        constants.extend([("WIDTH", width), ("PAIRS", pairs), ("HEADS", heads as u32), ("ROWS", rows)]);
+        self.constants(&constants);
     }
 }

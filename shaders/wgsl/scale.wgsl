@@ -1,7 +1,8 @@
-// x = cap * tanh(x / cap) in place; columns over x, rows over y.
+// x = factor * x in place, then cap * tanh(x / cap) unless cap is 0; columns over x, rows over y.
 struct Shape {
     n: u32,
     stride: u32,
+    factor: f32,
     cap: f32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -12,6 +13,10 @@ struct Shape {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < shape.n) {
         let at = id.y * shape.stride + id.x;
-        x[at] = shape.cap * accurate_tanh(x[at] / shape.cap);
+        let value = shape.factor * x[at];
+        x[at] = value;
+        if (shape.cap != 0.0) {
+            x[at] = shape.cap * accurate_tanh(value / shape.cap);
+        }
     }
 }

@@ -1,0 +1,25 @@
+// RMS-norms n columns of x from `first` on, in place. One workgroup a row.
+struct Shape {
+    n: u32,
+    first: u32,
+    stride: u32,
+    eps: f32,
+}
+override WIDTH: u32 = 256u;
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read> weight: array<f32>;
+#import shared/sum
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = group.y * shape.stride + shape.first;
+    var squares = 0.0;
+    for (var i = lane; i < shape.n; i += WIDTH) {
+        squares += x[at + i] * x[at + i];
+    }
+    let factor = inverseSqrt(sum_of_all(lane, squares) / f32(shape.n) + shape.eps);
+    for (var i = lane; i < shape.n; i += WIDTH) {
+        x[at + i] *= factor * weight[i];
+    }
+}
