@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gabion::device::gpu::{Gpu, GpuOptions};
 use gabion::device::{Batch, CancelFlag, Candidates, Device, KvType, Outputs, Precision, State, StateOptions, Step};
-use gabion::graph::{BufId, Buffer, Linear, Op, Plan, Weight, WeightId};
+use gabion::graph::{BufId, Buffer, Linear, Lookup, Op, Plan, Weight, WeightId};
 use gabion::quant::TensorType;
 use gabion::sample::{Rng, argmax, log_sum_exp};
 use gabion_tests::devices::gpu;

@@ -171,6 +171,12 @@ fn tensors() -> Vec<Case> {
         ),
         model("bias of another size", bias(&[32]), "attn_q.bias"),
         model("bias that is a matrix", bias(&[64, 64]), "attn_q.bias"),
+        case(
+            "a tensor that nobody reads",
+            toy::llama().tensor("blk.7.more", TensorType::I64, &[3]),
+            "Unsupported",
+            "blk.7.more",
+        ),
         model("embedding without rows", embd(&[N_EMBD, 0]), "token_embd"),
         model(
             "more tokens than rows",
@@ -321,6 +327,5 @@ fn odd() -> Vec<Case> {
                 .tensor("output.weight", TensorType::F32, &[N_EMBD, 300]),
         ),
         ok("c33fe8b8c: vocabulary of two tokens", spm(&["<unk>", "a"], vec![2, 1])),
-        ok("an unused tensor", toy::llama().tensor("blk.7.nothing", TensorType::I64, &[3])),
     ]
 }
