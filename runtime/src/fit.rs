@@ -115,7 +115,7 @@ impl Runtime {
     /// one that loading would give, which names what is missing.
     pub fn fit(&self, header: &Header, options: &FitOptions) -> Result<Fit> {
         let info = ModelInfo::new(header);
-        let Parts { spec, plan, .. } = Parts::new(header, None)?;
+        let Parts { spec, plan, .. } = Parts::new(header, options.model.gelu)?;
         let (device, precision) = (self.device(), options.model.precision());
         let weights = device.weight_bytes(&plan)?;
         let limits = DeviceLimits { memory: options.memory.or(device.limits().memory), ..device.limits() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::arch::{self, Gelu, ModelSpec};
 use crate::device::{DeviceInfo, Loader, Precision, Weights};
 use crate::error::{Error, Result};
-use crate::gguf::{self, Header, Mapped, Source, TensorInfo};
+use crate::gguf::{self, GgufError, Header, Mapped, Source, TensorInfo};
 use crate::graph::{self, Plan, WeightId};
 use crate::runtime::Runtime;
 use crate::session::{Session, SessionOptions};
@@ -182,7 +182,9 @@ impl Parts {
         let large = |tensor: &&TensorInfo| tensor.dims.iter().any(|&dim| dim > MAX_DIM);
         if let Some(tensor) = header.tensors.iter().find(large) {
             let (name, dims) = (&tensor.name, tensor.dims);
-            return Err(Error::Model(format!("tensor '{name}': its shape {dims:?} is beyond {MAX_DIM} along a dimension")));
+            return Err(Error::Model(format!(
+                "tensor '{name}': its shape {dims:?} is beyond {MAX_DIM} along a dimension"
+            )));
         }
         let spec = arch::spec(header, gelu)?;
         let plan = Arc::new(graph::lower(&spec, header)?);

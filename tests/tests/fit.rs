@@ -20,7 +20,7 @@ fn header(toy: &Toy) -> Header {
 
 fn options(exact: bool, n_ctx: usize, n_batch: usize, kv: Option<KvType>) -> FitOptions {
     let session = SessionOptions { n_ctx, n_batch, kv };
-    FitOptions { model: ModelOptions { exact }, session, memory: None }
+    FitOptions { model: ModelOptions { exact, ..Default::default() }, session, memory: None }
 }
 
 /// Toys whose vectors, types and windows differ.

@@ -172,7 +172,7 @@ unsafe fn fit_options(ptr: *const gabion_fit_options) -> Result<FitOptions> {
     let given = unsafe { options(ptr, "options") }?;
     let session = SessionOptions { n_ctx: given.n_ctx, n_batch: given.n_batch, kv: kv_type(given.kv_type)? };
     let memory = Some(given.memory_limit).filter(|&bytes| bytes > 0);
-    Ok(FitOptions { model: ModelOptions { exact: given.exact != 0 }, session, memory })
+    Ok(FitOptions { model: ModelOptions { exact: given.exact != 0, ..Default::default() }, session, memory })
 }
 
 fn describe(runtime: &gabion_runtime, header: &Header, options: &FitOptions) -> Result<gabion_fit> {

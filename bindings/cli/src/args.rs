@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser, PossibleValue, PossibleValuesParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use gabion::quant::Recipe;
-use gabion::{GenerateOptions, KvType, SamplerOptions, SessionOptions};
+use gabion::{Gelu, GenerateOptions, KvType, ModelOptions, SamplerOptions, SessionOptions};
 
 use crate::failure::Failure;
 
@@ -46,12 +46,23 @@ pub(crate) struct Global {
     /// Float32 activations and KV cache on any device: slower, for comparing results
     #[arg(long, global = true, env = "GABION_EXACT", value_parser = FalseyValueParser::new())]
     pub(crate) exact: bool,
+    /// Which GELU to compute with [default: the one that the model's family defines]
+    #[arg(long, global = true, env = "GABION_GELU", value_name = "FORM")]
+    pub(crate) gelu: Option<GeluForm>,
     /// Element type of the KV cache [default: f16, or f32 with --exact]; `bench` takes several, comma-separated
     #[arg(long, global = true, env = "GABION_KV", value_name = "TYPE", value_delimiter = ',')]
     pub(crate) kv: Vec<Kv>,
     /// Say more on stderr (twice: even more); `info` lists tensors
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum GeluForm {
+    /// The tanh approximation
+    Tanh,
+    /// The exact function
+    Erf,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -366,6 +377,15 @@ impl Global {
     /// The type of KV cache that was asked for.
     pub(crate) fn kv(&self) -> Option<KvType> {
         self.kv.first().map(|&kv| kv.into())
+    }
+
+    /// How models are loaded.
+    pub(crate) fn model_options(&self) -> ModelOptions {
+        let gelu = self.gelu.map(|form| match form {
+            GeluForm::Tanh => Gelu::Tanh,
+            GeluForm::Erf => Gelu::Erf,
+        });
+        ModelOptions { exact: self.exact, gelu }
     }
 
     /// The model's path, or what to do about its absence.

@@ -1,7 +1,7 @@
 //! `fit`: whether a model and a session fit a device, and with how long a context, before anything is loaded.
 
 use gabion::gguf::Header;
-use gabion::{Fit, FitOptions, ModelInfo, ModelOptions, Runtime};
+use gabion::{Fit, FitOptions, ModelInfo, Runtime};
 use serde_json::{Value as Json, json};
 
 use crate::args::{FitArgs, Global};
@@ -22,7 +22,7 @@ pub(crate) fn fit(global: &Global, args: &FitArgs) -> Result<(), Failure> {
 }
 
 fn measure(global: &Global, args: &FitArgs, runtime: &Runtime, header: &Header) -> gabion::Result<Fit> {
-    let model = ModelOptions { exact: global.exact };
+    let model = global.model_options();
     runtime.fit(header, &FitOptions { model, session: args.context.options(global), memory: args.memory })
 }
 

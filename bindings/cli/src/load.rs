@@ -78,7 +78,7 @@ fn load_by(
         bar.set_position(progress.loaded);
         !interrupt::hit()
     };
-    let model = open(&runtime, &ModelOptions { exact: global.exact, ..Default::default() }, &mut tell);
+    let model = open(&runtime, &global.model_options(), &mut tell);
     bar.finish_and_clear();
     let (model, time) = (model?, start.elapsed());
     log::info!("{name} on {}, loaded in {:.2} s", model.device().name, time.as_secs_f64());
