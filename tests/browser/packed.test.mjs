@@ -14,8 +14,10 @@ const PACKAGE = join(ROOT, 'bindings/wasm');
 const LIMITS = { raw: 6 << 20, gzip: 2 << 20 };
 
 const CONSUMER = `
-import { GabionError, Model, type GenerateOptions, type Piece, type Progress } from 'gabion';
+import { fit, GabionError, Model, type Fit, type GenerateOptions, type Piece, type Progress } from 'gabion';
 export async function run(file: File, signal: AbortSignal): Promise<string> {
+  const room: Fit = await fit(file, { device: 'auto', contextSize: 512, kv: 'f16', memory: 2 ** 30, signal });
+  if (!room.fits) throw new Error((room.problem ?? '') + (room.maxContextSize satisfies number));
   await using model = await Model.load(file, { device: 'auto', signal, onProgress: (p: Progress) => void p.loaded });
   const session = await model.session({ contextSize: 512, kv: 'f16' });
   const options: GenerateOptions = { maxTokens: 8, temperature: 0, topK: 1, topP: 1, minP: 0, seed: 7n, stop: ['.'], signal };

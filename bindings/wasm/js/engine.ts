@@ -6,7 +6,7 @@ import { Handoff } from './handoff.js';
 import { files, type FileInput } from './sources.js';
 import { deferred } from './task.js';
 import type {
-  GenerateOptions, LoadOptions, MemoryInfo, ModelInfo, Piece, Progress, Prompt, SessionInfo, SessionOptions, StopReason,
+  Fit, GenerateOptions, LoadOptions, MemoryInfo, ModelInfo, Piece, Progress, Prompt, SessionInfo, SessionOptions, StopReason,
   Synced, Timings, Tokens,
 } from './types.js';
 
@@ -22,6 +22,11 @@ export interface LoadArgs {
   level: string | undefined;
   exact: boolean;
   wasm: string | ArrayBuffer | undefined;
+}
+
+export interface FitArgs extends LoadArgs {
+  session: SessionOptions;
+  memory: number | undefined;
 }
 
 export interface GenerateArgs {
@@ -142,6 +147,21 @@ export class Engine {
       list.forEach((file) => file.close());
     }
     return { ...this.#model.info(), device: await describe(this.#runtime) };
+  }
+
+  /** Reads the headers of a model's files; nothing of it stays. */
+  async fit(args: FitArgs, { signal }: Context): Promise<Fit> {
+    await start(args.wasm);
+    const runtime = await wasm.Runtime.open(deviceName(args.device), args.level);
+    const list = files(args.files, signal);
+    try {
+      await Promise.all(list.map((file) => file.open()));
+      const found = await runtime.fit(list, args.exact, args.session, args.memory);
+      return { ...found, device: await describe(runtime) };
+    } finally {
+      list.forEach((file) => file.close());
+      runtime.free();
+    }
   }
 
   tokenize(args: { text: string; addSpecial: boolean; parseSpecial: boolean }): Uint32Array {

@@ -1,9 +1,9 @@
 // gabion: quantized GGUF language models in the browser, on WebGPU or the CPU.
 
 export { GabionError, type ErrorCode } from './errors.js';
-export { Model } from './model.js';
+export { fit, Model } from './model.js';
 export { Generation, Session } from './session.js';
 export type {
-  DeviceInfo, GenerateOptions, LoadOptions, MemoryInfo, Message, ModelInfo, ModelInput, ModelSource, Piece, Progress,
+  DeviceInfo, Fit, FitOptions, GenerateOptions, LoadOptions, MemoryInfo, Message, ModelInfo, ModelInput, ModelSource, Piece, Progress,
   Prompt, SessionInfo, SessionOptions, StopReason, Synced, Timings, Token, Tokens,
 } from './types.js';

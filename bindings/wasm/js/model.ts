@@ -1,10 +1,43 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // `Model`: a loaded model, wherever it runs.
 
+import type { LoadArgs } from './engine.js';
+import { invalid } from './errors.js';
 import { absolute, inputs } from './sources.js';
 import { LocalPort, type Port, WorkerPort } from './port.js';
 import { Session } from './session.js';
-import type { LoadOptions, MemoryInfo, Message, ModelInfo, ModelSource, SessionOptions, Tokens } from './types.js';
+import type {
+  Fit, FitOptions, LoadOptions, MemoryInfo, Message, ModelInfo, ModelSource, SessionOptions, Tokens,
+} from './types.js';
+
+type Where = Pick<LoadOptions, 'device' | 'level' | 'exact' | 'worker' | 'wasm'>;
+
+function loadArgs(source: ModelSource, { device = 'auto', level, exact = false, wasm }: Where): LoadArgs {
+  const binary = wasm === undefined || wasm instanceof ArrayBuffer ? wasm : absolute(String(wasm));
+  return { files: inputs(source), device, level, exact, wasm: binary };
+}
+
+function open({ worker = typeof Worker !== 'undefined' }: Where): Port {
+  return worker ? new WorkerPort() : new LocalPort();
+}
+
+/**
+ * What a model and one session of it would take on the device, and the longest context that fits, before it is loaded: of a
+ * download only the header is waited for, then the connection is dropped. A model that this version cannot run rejects with
+ * what loading would reject with, and the message names what is missing; one that does not fit does not reject.
+ */
+export async function fit(source: ModelSource, options: FitOptions = {}): Promise<Fit> {
+  const { signal, memory, contextSize, batchSize, kv } = options;
+  signal?.throwIfAborted();
+  if (memory !== undefined && !(memory > 0)) throw invalid(`memory is ${memory}, not a positive number of bytes`);
+  const args = { ...loadArgs(source, options), session: { contextSize, batchSize, kv } as SessionOptions, memory };
+  const port = open(options);
+  try {
+    return await port.call('fit', args, { signal });
+  } finally {
+    port.close();
+  }
+}
 
 /** A loaded model. Call `dispose()` when done, or declare it with `await using`. */
 export class Model implements AsyncDisposable {
@@ -18,12 +51,10 @@ export class Model implements AsyncDisposable {
 
   /** Loads a GGUF model. Its weights are streamed to the device; the file is never held as a whole. */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-    const { device = 'auto', exact = false, worker = typeof Worker !== 'undefined', signal, onProgress } = options;
+    const { signal, onProgress } = options;
     signal?.throwIfAborted();
-    const { level, wasm } = options;
-    const binary = wasm === undefined || wasm instanceof ArrayBuffer ? wasm : absolute(String(wasm));
-    const args = { files: inputs(source), device, level, exact, wasm: binary };
-    const port = worker ? new WorkerPort() : new LocalPort();
+    const args = loadArgs(source, options);
+    const port = open(options);
     try {
       return new Model(port, await port.call('load', args, { signal, onProgress }));
     } catch (error) {

@@ -60,6 +60,52 @@ export interface ModelInfo {
   device: DeviceInfo;
 }
 
+export interface FitOptions extends SessionOptions, Pick<LoadOptions, 'device' | 'level' | 'exact' | 'worker' | 'signal' | 'wasm'> {
+  /** Bytes that it may take. Default: on the CPU what is left of the wasm memory's 4 GiB; of a GPU no browser tells. */
+  memory?: number;
+}
+
+/** What a model is, and what loading it and one session would take on a device. */
+export interface Fit {
+  /** `general.architecture`, e.g. `llama`. */
+  architecture: string;
+  /** `general.name`; may be empty. */
+  name: string;
+  /** The kind of its tokenizer, e.g. `gpt2`; empty if it has none. */
+  tokenizer: string;
+  hasChatTemplate: boolean;
+  /** Elements of all tensors. */
+  parameters: number;
+  /** Bytes of all tensors in the file. */
+  tensorBytes: number;
+  /** Bits of the file per element. */
+  bitsPerWeight: number;
+  /** Tokens of context the model was trained with. */
+  trainedContext: number;
+  /** Tokens of its vocabulary. */
+  vocabSize: number;
+  /** Bytes of weights on the device. */
+  weightBytes: number;
+  /** Bytes of the session's cache. */
+  cacheBytes: number;
+  /** Bytes of the session's activations, logits and tables. */
+  scratchBytes: number;
+  /** Bytes that it may take; null where the device does not say. */
+  memory: number | null;
+  /** Most bytes of one buffer of the device; null where there is no such limit. */
+  maxBuffer: number | null;
+  /** Tokens of the session's context, and most of them computed at once. */
+  contextSize: number;
+  batchSize: number;
+  kv: 'f16' | 'f32' | 'q8_0' | 'q4_0';
+  /** The longest context that fits, up to `trainedContext` or what was asked for; 0 if none does. */
+  maxContextSize: number;
+  fits: boolean;
+  /** Why it does not fit; null if it does. */
+  problem: string | null;
+  device: DeviceInfo;
+}
+
 export interface MemoryInfo {
   /** Size of the wasm memory in bytes. It never shrinks, so this is also its peak. */
   wasmBytes: number;

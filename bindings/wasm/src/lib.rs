@@ -10,6 +10,7 @@
 
 mod convert;
 mod failure;
+mod fit;
 mod generate;
 mod model;
 mod options;

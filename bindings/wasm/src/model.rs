@@ -34,6 +34,12 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    pub(crate) fn inner(&self) -> &gabion::Runtime {
+        &self.0
+    }
+}
+
 fn device_info(info: &DeviceInfo) -> JsValue {
     let kind = match info.kind {
         DeviceKind::Cpu => "cpu",
