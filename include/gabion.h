@@ -357,7 +357,7 @@ typedef struct {
     size_t n_ctx;
     /// As in gabion_session_options.
     size_t n_batch;
-    /// Bytes that it may take; 0 for what the system says is free, where it does.
+    /// Bytes that it may take; 0 for what the device says it has: Linux what is free, Vulkan all of a GPU's.
     uint64_t memory_limit;
 } gabion_fit_options;
 
@@ -393,7 +393,7 @@ typedef struct {
     uint64_t kv_bytes;
     /// Bytes of the session's activations, logits and tables.
     uint64_t scratch_bytes;
-    /// Bytes that it may take: the option's, or what the system says is free; 0 where nobody tells.
+    /// Bytes that it may take: the option's, or what the device says it has; 0 where it does not.
     uint64_t memory_limit;
     /// Most bytes of one buffer of the device; 0 where there is no such limit.
     uint64_t buffer_limit;

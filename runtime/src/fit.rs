@@ -68,7 +68,7 @@ pub struct FitOptions {
     pub model: ModelOptions,
     /// As for `Model::session`.
     pub session: SessionOptions,
-    /// Bytes that it may take; `None` for what the device says is free, where it does.
+    /// Bytes that it may take; `None` for what the device says it has (`Runtime::limits`), where it does.
     pub memory: Option<u64>,
 }
 
@@ -151,7 +151,7 @@ fn problem(weights: u64, state: &StateBytes, limits: &DeviceLimits) -> Option<St
             let (needed, most) = (mib(state.largest), mib(most));
             Some(format!("a session needs a buffer of {needed}, the device's largest is {most}"))
         }
-        (_, Some(memory)) if total > memory => Some(format!("it needs {}, {} are free", mib(total), mib(memory))),
+        (_, Some(memory)) if total > memory => Some(format!("it needs {}, {} may be taken", mib(total), mib(memory))),
         _ => None,
     }
 }
@@ -197,7 +197,7 @@ mod tests {
         };
         assert_eq!(problem(20, None, None), None);
         assert_eq!(problem(20, Some(100), Some(50)), None);
-        assert_eq!(problem(21, Some(100), Some(50)).unwrap(), "it needs 101.0 MiB, 100.0 MiB are free");
+        assert_eq!(problem(21, Some(100), Some(50)).unwrap(), "it needs 101.0 MiB, 100.0 MiB may be taken");
         let buffer = "a session needs a buffer of 50.0 MiB, the device's largest is 49.0 MiB";
         assert_eq!(problem(20, Some(1), Some(49)).unwrap(), buffer);
     }

@@ -80,6 +80,8 @@ fn the_drivers_own_count_agrees() {
     let Some(gpu) = devices::gpu(Default::default()) else { return };
     let device = gpu.wgpu_device().clone();
     let runtime = Runtime::from_device(gpu);
+    // lavapipe's own memory is the machine's
+    assert!(runtime.limits().memory.is_some_and(|bytes| bytes > 1 << 28), "{:?}", runtime.limits());
     let (toy, options) = (toy::gemma3(), options(false, 5000, 64, None));
     let fit = runtime.fit(&header(&toy), &options).unwrap();
     let model = toy.load(&runtime, &options.model).unwrap();
@@ -101,7 +103,7 @@ fn the_longest_context_fits_and_one_more_does_not() {
     let memory = Some(all.total_bytes() - 1);
     let less = runtime.fit(&header, &FitOptions { memory, ..asked }).unwrap();
     assert!(!less.fits() && less.max_n_ctx < 256, "{less:?}");
-    assert!(less.problem.unwrap().contains("are free"));
+    assert!(less.problem.unwrap().contains("may be taken"));
     let at = |n_ctx| FitOptions { session: SessionOptions { n_ctx, ..asked.session }, memory, ..asked };
     assert!(runtime.fit(&header, &at(less.max_n_ctx)).unwrap().fits());
     assert!(!runtime.fit(&header, &at(less.max_n_ctx + 1)).unwrap().fits());

@@ -38,7 +38,7 @@ pub struct gabion_fit_options {
     pub n_ctx: usize,
     /// As in gabion_session_options.
     pub n_batch: usize,
-    /// Bytes that it may take; 0 for what the system says is free, where it does.
+    /// Bytes that it may take; 0 for what the device says it has: Linux what is free, Vulkan all of a GPU's.
     pub memory_limit: u64,
 }
 
@@ -85,7 +85,7 @@ pub struct gabion_fit_info {
     pub kv_bytes: u64,
     /// Bytes of the session's activations, logits and tables.
     pub scratch_bytes: u64,
-    /// Bytes that it may take: the option's, or what the system says is free; 0 where nobody tells.
+    /// Bytes that it may take: the option's, or what the device says it has; 0 where it does not.
     pub memory_limit: u64,
     /// Most bytes of one buffer of the device; 0 where there is no such limit.
     pub buffer_limit: u64,

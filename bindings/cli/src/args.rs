@@ -262,7 +262,7 @@ pub(crate) struct InfoArgs {
 const FIT_HELP: &str = "\
 Exit code 0 if it fits, 1 if it does not or this version cannot run it.
 --json prints {model, device, n_ctx, n_batch, kv, weight_bytes, kv_bytes, scratch_bytes, total_bytes, memory, max_buffer,
-max_n_ctx, fits, why}; memory and max_buffer are null where there is no such limit or nobody tells.";
+max_n_ctx, fits, why}; memory and max_buffer are null where there is no such limit or the device does not say.";
 
 #[derive(Args)]
 #[command(after_help = FIT_HELP)]
@@ -272,7 +272,7 @@ pub(crate) struct FitArgs {
     pub(crate) path: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) context: Context,
-    /// Memory that it may take, e.g. 6GiB or 800MiB [default: what the system says is free; of a GPU nobody tells]
+    /// Memory that it may take, e.g. 6GiB or 800MiB [default: on Linux what is free, of a GPU under Vulkan all it has]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,
     /// Print one JSON object

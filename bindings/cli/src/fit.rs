@@ -35,7 +35,7 @@ pub(crate) fn title(info: &ModelInfo) -> String {
 }
 
 fn text(fit: &Fit, runtime: &Runtime) -> String {
-    let unknown = || "how much is free is not known (--memory sets it)".to_owned();
+    let unknown = || "how much memory there is is not known (--memory sets it)".to_owned();
     let free = fit.limits.memory.map_or_else(unknown, |memory| format!("{} may be used", bytes(memory)));
     let buffer = fit.limits.buffer.map_or(String::new(), |most| format!("a buffer may have {}", bytes(most)));
     let limits = [free, buffer].into_iter().filter(|limit| !limit.is_empty()).collect::<Vec<_>>().join(", ");

@@ -33,7 +33,7 @@ def fit(
     model: path of the GGUF file (of a split model, the first), or bytes: the start of a file, at least its header.
     n_ctx, n_batch, kv: as for `Model.session`.
     device, threads, level, exact: as for `Model`.
-    memory: bytes that it may take; None for what the system says is free, where it does."""
+    memory: bytes that it may take; None for what the device says it has, where it does."""
     if kv not in _abi.KV_TYPES:
         raise InvalidArgument(f"kv is {kv!r}, not None, 'f16', 'f32', 'q8_0' or 'q4_0'")
     if memory is not None and memory <= 0:

@@ -81,7 +81,7 @@ class Fit:
     kv_bytes: int
     #: Of the session's activations, logits and tables.
     scratch_bytes: int
-    #: What it may take: the argument `memory`, or what the system says is free; None where nobody tells.
+    #: What it may take: the argument `memory`, or what the device says it has; None where it does not.
     memory: Optional[int]
     #: The device's largest buffer; None where there is no such limit.
     max_buffer: Optional[int]

@@ -120,7 +120,7 @@ pub struct StateOptions {
 /// What a device can hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceLimits {
-    /// Bytes of memory that are free now, where the system tells; of a GPU, bytes of its own memory.
+    /// Bytes of memory that are free now, where the system tells; of a GPU all bytes of its own memory, where Vulkan tells.
     pub memory: Option<u64>,
     /// Most bytes of one buffer; `None` where there is no such limit. Matrices are split there, a layer's cache is not.
     pub buffer: Option<u64>,

@@ -26,7 +26,7 @@ public struct Fit: Sendable {
     public let cacheBytes: UInt64
     /// Of the session's activations, logits and tables.
     public let scratchBytes: UInt64
-    /// What it may take; nil where nobody tells.
+    /// What it may take; nil where the device does not say.
     public let memoryLimit: UInt64?
     /// The device's largest buffer; nil where there is no such limit.
     public let bufferLimit: UInt64?
@@ -43,7 +43,7 @@ public struct Fit: Sendable {
     /// - Parameters:
     ///   - device: as for `Model`.
     ///   - contextSize: tokens; 0 for the smaller of 4096 and what the model was trained for.
-    ///   - memory: bytes that it may take; nil for what the system says is free, where it does.
+    ///   - memory: bytes that it may take; nil for what the device says it has, where it does.
     public init(
         path: String, device: String = "auto", threads: Int = 0, level: String? = nil, exact: Bool = false,
         contextSize: Int = 0, memory: UInt64? = nil

@@ -8,6 +8,7 @@
 mod adapter;
 mod bandwidth;
 mod calls;
+mod free;
 mod fuse;
 mod health;
 mod level;
@@ -221,7 +222,7 @@ impl Device for Gpu {
     }
 
     fn limits(&self) -> DeviceLimits {
-        DeviceLimits { memory: None, buffer: Some(self.max_storage_bytes()) }
+        DeviceLimits { memory: free::memory(&self.device), buffer: Some(self.max_storage_bytes()) }
     }
 
     fn weight_bytes(&self, plan: &Plan) -> Result<u64> {
