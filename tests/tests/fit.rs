@@ -2,7 +2,7 @@
 
 use gabion::gguf::{BytesSource, Header, Owned, Parse, read_headers};
 use gabion::quant::TensorType;
-use gabion::{Error, Fit, FitOptions, KvType, ModelOptions, Runtime, SessionOptions};
+use gabion::{Error, Fit, FitOptions, KvType, Model, ModelOptions, Runtime, SessionOptions};
 use gabion_tests::alloc::{Counting, peak};
 use gabion_tests::devices;
 use gabion_tests::hostile::models;
@@ -71,6 +71,29 @@ fn a_session_on_a_gpu_takes_what_was_foretold() {
             assert_eq!((session.bytes(), session.n_ctx()), (fit.kv_bytes + fit.scratch_bytes, fit.n_ctx));
         });
     }
+}
+
+/// Every family at hand, with whatever its state is made of.
+#[test]
+fn every_tiny_model_takes_what_was_foretold() {
+    let Some(folder) = gabion_tests::shared("tiny") else { return };
+    let cpu = devices::cpu(gabion::device::cpu::Level::best(), Some(2));
+    let mut seen = 0;
+    for runtime in [Some(cpu), devices::gpu_runtime()].into_iter().flatten() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.display();
+            let Ok(header) = Model::read_header(&path) else { continue };
+            let options = options(false, 77, 9, None);
+            let Ok(fit) = runtime.fit(&header, &options) else { continue };
+            let model = Model::open(&path, &runtime, &options.model, &mut |_| true).unwrap();
+            assert_eq!(fit.weight_bytes, model.weight_bytes(), "{name}");
+            let session = model.session(&options.session).unwrap();
+            assert_eq!(fit.kv_bytes + fit.scratch_bytes, session.bytes(), "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen} models");
 }
 
 /// The driver's allocations, which gabion does not count itself.
@@ -184,7 +207,7 @@ fn sizes_that_only_a_header_claims_take_no_memory() {
         bytes[at + 8..at + 16].copy_from_slice(&u64::to_le_bytes(rows));
         let Ok(Parse::Done(header)) = Header::parse(&bytes, None) else { panic!("a sound header of unknown length") };
         let (taken, fit) = peak(|| runtime.fit(&header, &FitOptions::default()));
-        assert!(fit.unwrap_err().to_string().contains("limit of 16777216"));
+        assert!(fit.unwrap_err().to_string().contains("beyond 16777216 along"));
         assert!(taken < 1 << 20, "{taken} bytes");
     }
     // the largest that is admitted is computed with, and nothing overflows

@@ -23,7 +23,11 @@ impl Runtime {
         let session = options::session(&session).map_err(to_js)?;
         let mut files: Vec<JsSource> = files.into_iter().map(JsSource::new).collect();
         let header = read_headers(&mut files).await.map_err(to_js)?;
-        let options = FitOptions { model: ModelOptions { exact }, session, memory: memory.map(|bytes| bytes as u64) };
+        let options = FitOptions {
+            model: ModelOptions { exact, ..Default::default() },
+            session,
+            memory: memory.map(|bytes| bytes as u64),
+        };
         Ok(fit_to_js(&self.inner().fit(&header, &options).map_err(to_js)?))
     }
 }
