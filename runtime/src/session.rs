@@ -92,7 +92,7 @@ impl Session {
         &self.tokens
     }
 
-    /// Bytes of cache and activations on the device.
+    /// Bytes of cache, activations and tables on the device.
     pub fn bytes(&self) -> u64 {
         self.state.bytes()
     }

@@ -23,7 +23,11 @@ fn large() -> Toy {
 }
 
 fn site(toy: &Toy) -> Vec<(String, Vec<u8>)> {
-    vec![("a.gguf".into(), toy.bytes())]
+    site_of(toy.bytes())
+}
+
+fn site_of(file: Vec<u8>) -> Vec<(String, Vec<u8>)> {
+    vec![("a.gguf".into(), file)]
 }
 
 /// The same model in two files.
@@ -88,9 +92,11 @@ fn bad_servers_are_told() {
         let said = fails(1, &["info", &format!("{}/a.gguf", server.url)]);
         assert!(said.contains(says) && said.starts_with("error: cannot read http://"), "{said}");
     }
-    let server = serve(Kind::Ranges, vec![("a.gguf".into(), b"<html>".to_vec()), ("b.gguf".into(), Vec::new())]);
+    let server = serve(Kind::Ranges, site_of(b"<html>".to_vec()));
     assert!(fails(1, &["info", &format!("{}/a.gguf", server.url)]).contains("bytes GGUF"));
     assert!(fails(1, &["info", &format!("{}/c.gguf", server.url)]).contains("HTTP 404"));
+    let empty = serve(Kind::Whole, site_of(Vec::new()));
+    assert!(fails(1, &["info", &format!("{}/a.gguf", empty.url)]).contains("truncated"));
     assert!(fails(1, &["info", "http://127.0.0.1:1/a.gguf"]).starts_with("error: cannot read http://127.0.0.1:1"));
     assert!(fails(1, &["info", "http://"]).starts_with("error: "));
 }
