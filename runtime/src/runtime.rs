@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::device::{Device, DeviceInfo, DeviceLimits, cpu};
+use crate::device::{Device, DeviceInfo, DeviceLimits, Precision, cpu};
 use crate::error::{Error, Result};
 
 /// How to choose a device.
@@ -59,6 +59,11 @@ impl Runtime {
     /// The device's description.
     pub fn info(&self) -> &DeviceInfo {
         self.device.info()
+    }
+
+    /// The capability levels at which a GPU makes products of one row (generation) and of many (prompts); `None` on the CPU.
+    pub fn levels(&self, exact: bool) -> Option<[&'static str; 2]> {
+        self.device.levels(if exact { Precision::Exact } else { Precision::Fast })
     }
 
     /// What the device can hold.

@@ -233,6 +233,10 @@ pub trait Device: Send + Sync {
     fn info(&self) -> &DeviceInfo;
     /// Checks that it can run `plan` and makes room for its weights.
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>>;
+    /// The capability levels at which a GPU makes products of one row and of many.
+    fn levels(&self, _: Precision) -> Option<[&'static str; 2]> {
+        None
+    }
     /// What it can hold.
     fn limits(&self) -> DeviceLimits;
     /// Bytes that a plan's weights will take, or why `loader` will refuse it.

@@ -22,7 +22,7 @@ pub struct GpuOptions {
     /// Whether levels and shapes of products are chosen by timing them once (at most about 300 ms; not in browsers). `None`:
     /// on hardware, where no level is asked for.
     pub tune: Option<bool>,
-    /// Where the choice is kept; `None` for gabion's folder among the user's caches.
+    /// Where the choice, and what the driver compiled, are kept; `None` for gabion's folder among the user's caches.
     pub cache_folder: Option<PathBuf>,
     /// Runs kernels in the shapes that hardware gets even on a software adapter, to test these.
     pub hardware_shapes: bool,
@@ -96,7 +96,7 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Opened> {
     let admitted = |adapter: &&wgpu::Adapter| admits(options, &describe(&adapter.get_info()));
     let Some(adapter) = adapters.iter().find(admitted) else { return Err(none(options, &adapters)) };
     let info = describe(&adapter.get_info());
-    let required_features = features(options.level, adapter)?;
+    let required_features = features(options.level, adapter)? | helpful(adapter);
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("gabion"),
         required_features,
@@ -120,6 +120,11 @@ fn features(wanted: Option<Level>, adapter: &wgpu::Adapter) -> Result<wgpu::Feat
             Err(Error::Device(format!("'{name}' does not offer what level '{}' needs", level.name())))
         }
     }
+}
+
+/// Features that change no result.
+fn helpful(adapter: &wgpu::Adapter) -> wgpu::Features {
+    adapter.features() & wgpu::Features::PIPELINE_CACHE
 }
 
 /// wgpu's leave to use what it calls experimental, where that is asked for.

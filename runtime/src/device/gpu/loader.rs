@@ -10,6 +10,8 @@ use super::planes::TILE;
 use super::products::Products;
 use super::program;
 use super::state::GpuState;
+#[cfg(not(target_arch = "wasm32"))]
+use super::warming::Warming;
 use crate::device::{Loader, LocalFuture, Precision, State, StateOptions, Weights};
 use crate::error::{Error, Result};
 use crate::gguf::Mapped;
@@ -63,6 +65,8 @@ pub(super) struct GpuLoader {
     weights: GpuWeights,
     progress: Vec<Progress>,
     unflushed: usize,
+    #[cfg(not(target_arch = "wasm32"))]
+    warming: Warming,
 }
 
 impl GpuLoader {
@@ -77,7 +81,13 @@ impl GpuLoader {
         let factors = HashMap::new();
         let products = gpu.products(precision);
         let weights = GpuWeights { gpu, plan, products, placement, planes, arena, factors, bytes };
-        Ok(Self { weights, progress, unflushed: 0 })
+        Ok(Self {
+            #[cfg(not(target_arch = "wasm32"))]
+            warming: Warming::start(&weights, precision)?,
+            weights,
+            progress,
+            unflushed: 0,
+        })
     }
 
     fn matrix(&mut self, id: WeightId, bytes: &[u8]) -> Result<()> {
@@ -228,6 +238,8 @@ impl Loader for GpuLoader {
             }
             weights.gpu.queue.submit([]);
             weights.gpu.finished().await?;
+            #[cfg(not(target_arch = "wasm32"))]
+            self.warming.finish()?;
             weights.gpu.health.check("weights", weights.bytes)?;
             Ok(Arc::new(weights) as Arc<dyn Weights>)
         })

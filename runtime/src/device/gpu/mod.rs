@@ -8,9 +8,13 @@
 mod adapter;
 mod bandwidth;
 mod calls;
+#[cfg(not(target_arch = "wasm32"))]
+mod driver_cache;
 mod free;
 mod fuse;
 mod health;
+#[cfg(not(target_arch = "wasm32"))]
+mod kept;
 mod level;
 mod loader;
 mod memory;
@@ -25,6 +29,8 @@ mod state;
 #[cfg(not(target_arch = "wasm32"))]
 mod tune;
 mod wait;
+#[cfg(not(target_arch = "wasm32"))]
+mod warming;
 
 use std::sync::Arc;
 
@@ -202,8 +208,19 @@ impl Gpu {
         let info = DeviceInfo { preferred_batch: tuning.max_rows, ..info };
         let mut limits = device.limits();
         limits.max_buffer_size = limits.max_buffer_size.min(options.max_buffer_bytes.unwrap_or(u64::MAX));
-        let (products, pipelines) = (tuning.products, Arc::default());
+        let products = tuning.products;
+        let pipelines = Arc::new(pipeline::Cache {
+            made: Default::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            driver: driver_cache::DriverCache::open(&device, &info, options.cache_folder.as_deref()),
+        });
         Arc::new(Self { info, device, queue, limits, health, pipelines, tuning, products, subgroup })
+    }
+
+    /// Keeps what the driver compiled for later processes.
+    fn keep_pipelines(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        self.pipelines.driver.iter().for_each(driver_cache::DriverCache::save);
     }
 
     /// The same device with products made in another way.
@@ -219,6 +236,10 @@ impl Device for Gpu {
 
     fn loader(self: Arc<Self>, plan: Arc<Plan>, precision: Precision) -> Result<Box<dyn Loader>> {
         Ok(Box::new(loader::GpuLoader::new(self, plan, precision)?))
+    }
+
+    fn levels(&self, precision: Precision) -> Option<[&'static str; 2]> {
+        Some(Gpu::levels(self, precision).map(Level::name))
     }
 
     fn limits(&self) -> DeviceLimits {

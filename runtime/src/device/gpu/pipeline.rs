@@ -19,8 +19,12 @@ pub(super) struct Pipeline {
 }
 
 /// Every pipeline of a device.
-#[derive(Default)]
-pub(super) struct Cache(Mutex<HashMap<(&'static str, Constants), Arc<Pipeline>>>);
+pub(super) struct Cache {
+    pub(super) made: Mutex<HashMap<(&'static str, Constants), Arc<Pipeline>>>,
+    /// What the driver keeps of its work, where it does.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) driver: Option<super::driver_cache::DriverCache>,
+}
 
 /// Part of a buffer.
 #[derive(Clone)]
@@ -47,14 +51,22 @@ impl Gpu {
     pub(super) fn pipeline(&self, name: &str, constants: &Constants) -> Result<Arc<Pipeline>> {
         let shader = gabion_shaders::shader(name).ok_or_else(|| Error::Internal(format!("no shader '{name}'")))?;
         let key = (shader.name, constants.clone());
-        let mut cache = self.pipelines.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = cache.get(&key) {
+        let mut made = self.pipelines.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = made.get(&key) {
             return Ok(pipeline.clone());
         }
         let pipeline = Arc::new(self.compile(shader, constants));
         self.check()?;
-        cache.insert(key, pipeline.clone());
+        made.insert(key, pipeline.clone());
         Ok(pipeline)
+    }
+
+    /// The driver's memory of what it compiled in earlier processes.
+    fn driver_cache(&self) -> Option<&wgpu::PipelineCache> {
+        #[cfg(not(target_arch = "wasm32"))]
+        return self.pipelines.driver.as_ref().map(|driver| driver.used());
+        #[cfg(target_arch = "wasm32")]
+        return None;
     }
 
     fn compile(&self, shader: &'static Shader, constants: &Constants) -> Pipeline {
@@ -79,7 +91,7 @@ impl Gpu {
                 constants: &constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.driver_cache(),
         });
         Pipeline { shader, pipeline, layout }
     }

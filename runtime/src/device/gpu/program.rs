@@ -1,5 +1,7 @@
 //! A plan as dispatches over one session's buffers: pipelines, bind groups and uniforms, all made once.
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::calls::{self, Call};
@@ -8,6 +10,8 @@ use super::memory::{GpuBuffer, UNIFORM};
 use super::pipeline::{Pipeline, Slice, uniform};
 use super::planes::{UNIT, layout};
 use super::state::Buffers;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::device::StateOptions;
 use crate::device::check;
 use crate::error::{Error, Result};
 use crate::graph::Plan;
@@ -126,12 +130,27 @@ pub(super) struct Programs {
     _uniforms: GpuBuffer,
 }
 
-/// Builds all programs.
-pub(super) fn build(weights: &GpuWeights, buffers: &Buffers) -> Result<Programs> {
+/// The calls of the body and of the head, each for one row and for many, and those that pick.
+fn calls(weights: &GpuWeights, buffers: &Buffers) -> [Vec<Call>; 5] {
     let calls = |head, single| calls::calls(weights, buffers, head, single);
     let pick = calls::pick::calls(weights, buffers);
-    let lists = [calls(false, true), calls(false, false), calls(true, true), calls(true, false), pick];
-    let gpu = &weights.gpu;
+    [calls(false, true), calls(false, false), calls(true, true), calls(true, false), pick]
+}
+
+/// A shader's name and its constants.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) type Compiled = (String, super::pipeline::Constants);
+
+/// The pipelines of a session with these options.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn pipelines(weights: &GpuWeights, options: &StateOptions) -> Result<BTreeSet<Compiled>> {
+    let calls = calls(weights, &Buffers::stand_ins(weights, options)?);
+    Ok(calls.into_iter().flatten().map(|call| (call.shader, call.constants)).collect())
+}
+
+/// Builds all programs.
+pub(super) fn build(weights: &GpuWeights, buffers: &Buffers) -> Result<Programs> {
+    let (lists, gpu) = (calls(weights, buffers), &weights.gpu);
     let step = u64::from(gpu.limits.min_uniform_buffer_offset_alignment.max(256));
     let uniforms = gpu.buffer("uniforms", step * lists.iter().map(|list| list.len() as u64).sum::<u64>(), UNIFORM)?;
     let mut maker = Maker { weights, uniforms: &uniforms, step, bytes: Vec::new() };

@@ -6,7 +6,7 @@
 use crate::graph::RopePlan;
 
 /// Where a rope's two tables start, in pairs (cos, sin).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Tables {
     pub(super) coarse: u32,
     pub(super) fine: u32,

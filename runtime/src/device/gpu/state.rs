@@ -75,6 +75,16 @@ impl Buffers {
         if head && id == plan.hidden { &self.hidden } else { &self.slots[plan.slot(id)] }
     }
 
+    /// Small stand-ins, for calls that are only looked at.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn stand_ins(weights: &GpuWeights, options: &StateOptions) -> Result<Self> {
+        let (gpu, plan) = (&weights.gpu, &weights.plan);
+        let rows = RowLimits::new(gpu, plan, &weights.products, options);
+        let mut make = |what: &str, _: u64, usage: BufferUsages| gpu.buffer(what, 0, usage);
+        let buffers = Self::new(&mut make, gpu, plan, options, &rows)?;
+        Ok(Self { tables: vec![Tables::default(); plan.ropes.len()], ..buffers })
+    }
+
     fn bytes(&self) -> u64 {
         let caches = self.caches.iter().flat_map(|cache| [&cache.keys, &cache.values]);
         let picks = [&self.tops, &self.picked, &self.readback.buffer];
@@ -267,6 +277,7 @@ impl GpuState {
         let chain = Chain::new(&mut make)?;
         buffers.tables = write_angles(&weights, &buffers.angles, options.n_ctx);
         let programs = program::build(&weights, &buffers)?;
+        gpu.keep_pipelines();
         let pace = Pace { rows: weights.gpu.tuning.first_rows.min(rows.batch), most: rows.batch };
         Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain })
     }

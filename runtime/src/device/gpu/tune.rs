@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::kept::Kept;
 use super::products::{MatMat, MatVec, Products};
 use super::{Gpu, GpuOptions, Level, level};
 use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions};
 use crate::error::Result;
 use crate::graph::{BufId, Buffer, Linear, Lookup, Op, Plan, Weight, WeightId};
 use crate::quant::TensorType;
-
-mod kept;
 
 /// When no further candidate is begun.
 const BUDGET: Duration = Duration::from_millis(250);
@@ -36,8 +35,9 @@ fn candidates() -> (Vec<MatVec>, Vec<MatMat>) {
 
 /// The products that pay most on this device, and are right.
 pub(super) async fn choose(gpu: &Arc<Gpu>, options: &GpuOptions) -> Products {
-    let kept = kept::Kept::new(gpu, options);
-    if let Some(products) = kept.read() {
+    let kept = Kept::new("products", &gpu.info, options.cache_folder.as_deref());
+    let known = kept.read().and_then(|text| parse(std::str::from_utf8(&text).ok()?));
+    if let Some(products) = known {
         if confirmed(gpu, products).await {
             return products;
         }
@@ -46,8 +46,31 @@ pub(super) async fn choose(gpu: &Arc<Gpu>, options: &GpuOptions) -> Products {
     let start = Instant::now();
     let products = timed(gpu, start).await.unwrap_or(gpu.products);
     log::info!("'{}': {products:?}, found in {:.0} ms", gpu.info.name, start.elapsed().as_secs_f64() * 1e3);
-    kept.write(products);
+    kept.write(text(products).as_bytes());
     products
+}
+
+fn text(products: Products) -> String {
+    let Products { one, many } = products;
+    let one = format!("one {} {} {}", one.level.name(), one.split, one.tiles);
+    format!("{one}\nmany {} {} {}\n", many.level.name(), many.groups, many.quads)
+}
+
+/// Only what could have been chosen here is taken.
+fn parse(text: &str) -> Option<Products> {
+    let mut lines = text.lines();
+    let mut row = |name: &str| {
+        let mut words = lines.next()?.split(' ');
+        (words.next()? == name).then_some(())?;
+        let level = Level::from_name(words.next()?)?;
+        let numbers = (words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?);
+        words.next().is_none().then_some((level, numbers))
+    };
+    let ((one_level, one), (many_level, many)) = (row("one")?, row("many")?);
+    let (ones, manys) = candidates();
+    let one = ones.into_iter().find(|c| c.level == one_level && (c.split, c.tiles) == one)?;
+    let many = manys.into_iter().find(|c| c.level == many_level && (c.groups, c.quads) == many)?;
+    lines.next().is_none().then_some(Products { one, many })
 }
 
 /// Whether the device offers the levels, and they compute what they should.
@@ -170,6 +193,31 @@ mod tests {
     fn the_plainer_wins_where_the_difference_is_small() {
         assert_eq!(by_speed(vec![("a", 1.0), ("b", 0.97), ("c", 0.5), ("d", 0.49)]), ["c", "d", "a", "b"]);
         assert_eq!(by_speed(vec![("a", f64::NAN), ("b", 1.0)]).len(), 2);
+    }
+
+    #[test]
+    fn what_is_kept_is_read() {
+        let (ones, manys) = candidates();
+        for &one in &ones {
+            for &many in &manys {
+                let products = Products { one, many };
+                assert_eq!(parse(&text(products)), Some(products));
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_chosen_is_ignored() {
+        let good = text(Products::new(16, 1, 16));
+        assert!(parse(&good).is_some());
+        for end in 0..good.len() - 1 {
+            assert_eq!(parse(&good[..end]), None, "{:?}", &good[..end]);
+        }
+        for (from, to) in [("16", "17"), ("16", "4294967296"), ("base", "best"), ("one", "two"), ("\nmany", "\n\nmany")]
+        {
+            assert_eq!(parse(&good.replace(from, to)), None, "{from} -> {to}");
+        }
+        assert_eq!(parse(&(good + "more")), None);
     }
 
     #[test]
