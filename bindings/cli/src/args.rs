@@ -338,6 +338,9 @@ pub(crate) struct BenchArgs {
     /// and a tensor type
     #[arg(long, value_name = "SHAPE:TYPE")]
     pub(crate) synthetic: Option<String>,
+    /// Generate as llama-bench does: given tokens one at a time, all logits read after each
+    #[arg(long)]
+    pub(crate) steps: bool,
     /// Times each test is measured, after one run that is not
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repetitions: u32,

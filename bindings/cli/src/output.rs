@@ -54,6 +54,11 @@ pub(crate) fn rounded(value: f64, digits: i32) -> Value {
     Some((value * scale).round() / scale).filter(|v| v.is_finite()).map_or(Value::Null, Value::from)
 }
 
+/// The levels at which a GPU makes products of one row and of many.
+pub(crate) fn levels([one, many]: [&str; 2]) -> String {
+    if one == many { one.into() } else { format!("{one} and {many}") }
+}
+
 /// Bytes in binary units.
 pub(crate) fn bytes(n: u64) -> String {
     let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];

@@ -34,11 +34,29 @@ fn every_depth_device_and_cache_type_is_measured() {
     assert_eq!(column(&rows, "test"), [tests; 4].concat());
     assert_eq!(column(&rows, "kv"), [[["f16"; 4], ["q4_0"; 4]].concat(), [["f16"; 4], ["q4_0"; 4]].concat()].concat());
     assert_eq!((&rows[0]["n_depth"], &rows[2]["n_depth"]), (&0.into(), &8.into()));
-    let levels = ["--level", "base,subgroup", "-p", "4", "-n", "0", "-r", "1", "-o", "json"];
-    let rows = json(&[&["bench", "-m", arg(&path)][..], &levels].concat());
-    assert_eq!(column(&rows, "level"), ["base", "subgroup"]);
+    assert!(rows[0]["level"].is_null(), "a CPU takes none");
     let said = fails(1, &["bench", "-m", arg(&path), "--device", "no such device,cpu", "-r", "1"]);
     assert!(said.contains("no such device"), "{said}");
+}
+
+/// On a software adapter, if there is one.
+#[test]
+fn levels_are_those_that_an_adapter_takes() {
+    let Some((path, _)) = tiny("llama") else { return };
+    let devices = json(&["devices", "--json"]);
+    let Some(gpu) = devices.as_array().expect("an array").iter().find(|device| device["kind"] == "software") else {
+        return eprintln!("skipped: no software adapter");
+    };
+    // commas part devices
+    let name = gpu["name"].as_str().and_then(|name| name.split(',').next()).expect("a name");
+    let base = ["bench", "-m", arg(&path), "--device", name, "-p", "4", "-r", "1", "-o", "json"];
+    let own = json(&[&base[..], &["-n", "3"]].concat());
+    assert_eq!(column(&own, "level"), [gpu["level"].as_str().expect("a level"); 2]);
+    let rows = json(&[&base[..], &["-n", "3", "--steps", "--level", "base,subgroup"]].concat());
+    assert_eq!(column(&rows, "level"), ["base", "base", "subgroup", "subgroup"]);
+    assert_eq!(column(&rows, "test"), [["pp4", "tg3"]; 2].concat());
+    let table = ok(&["bench", "-m", arg(&path), "--device", name, "--level", "base", "-p", "4", "-n", "0", "-r", "1"]);
+    assert!(table.contains(name) && table.contains(", base |"), "{table}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `bench`: llama-bench's tests and table, for every device and cache type asked for. Sampling and tokenization are not
-//! measured; each test runs once before it is.
+//! `bench`: llama-bench's tests and table, for every device and cache type asked for. Each test runs once before it is
+//! measured.
 
 mod noise;
 mod report;
@@ -7,11 +7,12 @@ mod synthetic;
 
 use std::time::Instant;
 
-use gabion::{KvType, Session, SessionOptions};
+use gabion::{GenerateOptions, KvType, SamplerOptions, Session, SessionOptions};
 
 use crate::args::{BenchArgs, Global};
 use crate::failure::Failure;
-use crate::generate::interruptible;
+use crate::generate::{check_interrupt, interruptible};
+use crate::interrupt;
 use crate::load::{Loaded, On, load_file, load_from};
 use crate::output;
 use report::{About, Report, Row};
@@ -22,8 +23,10 @@ use synthetic::Synthetic;
 enum Work {
     /// A prompt of so many tokens at once.
     Prompt(usize),
-    /// So many tokens one after another.
+    /// So many tokens, each the likeliest after the one before, as a user's generation makes them.
     Generation(usize),
+    /// So many given tokens one after another, and all logits after each, as llama-bench does it.
+    Steps(usize),
 }
 
 /// Work after `depth` tokens that are there already.
@@ -37,22 +40,28 @@ impl Test {
     /// Every prompt and every generation at every depth.
     fn all(args: &BenchArgs) -> Vec<Self> {
         let prompts = args.n_prompt.iter().map(|&n| Work::Prompt(n));
-        let work: Vec<Work> = prompts.chain(args.n_gen.iter().map(|&n| Work::Generation(n))).collect();
+        let generation = if args.steps { Work::Steps } else { Work::Generation };
+        let work: Vec<Work> = prompts.chain(args.n_gen.iter().map(|&n| generation(n))).collect();
         let tests = args.n_depth.iter().flat_map(|&depth| work.iter().map(move |&work| Test { work, depth }));
         tests.filter(|test| test.len() > 0).collect()
     }
 
     fn len(self) -> usize {
         match self.work {
-            Work::Prompt(n) | Work::Generation(n) => n,
+            Work::Prompt(n) | Work::Generation(n) | Work::Steps(n) => n,
         }
+    }
+
+    /// Tokens that a session must hold for it: a generation follows at least one.
+    fn context(self) -> usize {
+        self.depth.max(1) + self.len()
     }
 
     /// llama-bench's name.
     fn name(self) -> String {
         let work = match self.work {
             Work::Prompt(n) => format!("pp{n}"),
-            Work::Generation(n) => format!("tg{n}"),
+            Work::Generation(n) | Work::Steps(n) => format!("tg{n}"),
         };
         if self.depth == 0 { work } else { format!("{work} @ d{}", self.depth) }
     }
@@ -66,7 +75,8 @@ impl Test {
         let start = Instant::now();
         match self.work {
             Work::Prompt(_) => interruptible(session, |session| session.sync(tokens).map(drop))?,
-            Work::Generation(_) => {
+            Work::Generation(n) => return generate(session, &tokens[..self.depth.max(1)], n),
+            Work::Steps(_) => {
                 for &token in &tokens[self.depth..] {
                     interruptible(session, |session| session.step(token))?;
                 }
@@ -84,6 +94,20 @@ impl Test {
     }
 }
 
+/// Seconds of generating `n` tokens after `tokens`. One more comes with these.
+fn generate(session: &mut Session, tokens: &[u32], n: usize) -> Result<f64, Failure> {
+    let sampler = SamplerOptions::greedy();
+    let options = GenerateOptions { max_tokens: Some(n + 1), sampler, ignore_eog: true, ..GenerateOptions::default() };
+    interrupt::watch(session.cancel_flag());
+    let (mut generation, _) = session.generate(tokens, &options)?;
+    generation.next()?;
+    let start = Instant::now();
+    while generation.next()?.is_some() {
+        check_interrupt()?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
 pub(crate) fn bench(global: &Global, args: &BenchArgs) -> Result<(), Failure> {
     let tests = Test::all(args);
     if tests.is_empty() {
@@ -99,7 +123,7 @@ pub(crate) fn bench(global: &Global, args: &BenchArgs) -> Result<(), Failure> {
             Some(source) => load_from(global, on, source.clone())?,
             None => load_file(global, on)?,
         };
-        on_device(global, args, &tests, on, &loaded, &mut report)?;
+        on_device(global, args, &tests, &loaded, &mut report)?;
     }
     report.finish()
 }
@@ -119,13 +143,12 @@ fn on_device(
     global: &Global,
     args: &BenchArgs,
     tests: &[Test],
-    on: On<'_>,
     loaded: &Loaded,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let file = if args.synthetic.is_some() { None } else { global.model.as_deref() };
-    let about = About::new(&loaded.model, file, on.level, global.exact);
-    let n_ctx = tests.iter().map(|test| test.depth + test.len()).max().unwrap_or(0);
+    let about = About::new(loaded, file, global.exact);
+    let n_ctx = tests.iter().map(|test| test.context()).max().unwrap_or(0);
     let mut bandwidth = None;
     for kv in kv_types(global) {
         let options = SessionOptions { n_ctx, n_batch: args.batch_size, kv: Some(kv) };
@@ -134,7 +157,7 @@ fn on_device(
         for &test in tests {
             let speeds = test.measure(&mut session, args.repetitions)?;
             let mut row = Row { test, kv, speeds, read_bytes: None, bandwidth: None };
-            if let Work::Generation(n) = test.work {
+            if let Work::Generation(n) | Work::Steps(n) = test.work {
                 if bandwidth.is_none() {
                     bandwidth = Some(loaded.runtime.copy_bandwidth()?);
                 }

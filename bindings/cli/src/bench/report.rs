@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use gabion::{KvType, Model};
+use gabion::KvType;
 use serde_json::{Value, json};
 
 use super::{Test, Work};
 use crate::args::BenchOutput;
 use crate::failure::Failure;
-use crate::load::model_name;
+use crate::load::{Loaded, model_name};
 use crate::output;
 
 /// What was measured.
@@ -102,14 +102,14 @@ pub(super) struct About {
     backend: String,
     device: String,
     threads: usize,
-    /// The level of a GPU's kernels, where one was asked for.
+    /// The level that a GPU takes.
     level: Option<String>,
     exact: bool,
 }
 
 impl About {
     /// `file`: none for a synthetic model.
-    pub(super) fn new(model: &Model, file: Option<&Path>, level: Option<&str>, exact: bool) -> Self {
+    pub(super) fn new(Loaded { model, runtime, .. }: &Loaded, file: Option<&Path>, exact: bool) -> Self {
         let (tensors, device) = (&model.header().tensors, model.device());
         let path = file.unwrap_or(Path::new(""));
         Self {
@@ -120,7 +120,7 @@ impl About {
             backend: device.backend.clone(),
             device: device.name.clone(),
             threads: device.threads,
-            level: level.map(str::to_owned),
+            level: runtime.levels(exact).map(output::levels),
             exact,
         }
     }
@@ -163,7 +163,7 @@ impl About {
     fn json(&self, row: &Row) -> Value {
         let (prompt, generated) = match row.test.work {
             Work::Prompt(n) => (n, 0),
-            Work::Generation(n) => (0, n),
+            Work::Generation(n) | Work::Steps(n) => (0, n),
         };
         let samples: Vec<Value> = row.speeds.iter().map(|&v| output::rounded(v, 3)).collect();
         json!({
