@@ -18,6 +18,7 @@ use gabion::Result;
 use gabion::device::{Batch, CancelFlag, Device, Loader, Outputs, Precision, StateOptions, Weights};
 use gabion::gguf::Mapped;
 use gabion::graph::{Plan, WeightId};
+use gabion::quant::SUPPORTED;
 
 pub use build::{Built, build};
 pub use case::{Case, Tolerance, cases, parse};
@@ -49,6 +50,13 @@ pub fn compare(got: &[f32], built: &Built, tolerance: &Tolerance) -> Report {
     let nmse = squares / (built.scale * built.scale * built.expected.len() as f64);
     let passed = got.len() == built.expected.len() && worst <= 1.0 && nmse <= tolerance.nmse;
     Report { worst, nmse, at, passed }
+}
+
+/// Every `step`-th case whose name contains `filter`. The type varies fastest, and `step` divides not the number of types: all of
+/// them come, in different shapes.
+pub fn some_cases(filter: &str, step: usize) -> Vec<Case> {
+    assert!(!SUPPORTED.len().is_multiple_of(step), "every {step}th case leaves types out");
+    cases(filter).into_iter().step_by(step).collect()
 }
 
 /// Runs every case whose name contains `$OPS` (all, if it is not set) and panics with the list of failures.
