@@ -73,7 +73,7 @@ fn store_gated(tile: u32, lane: u32, gate: vec4<f32>, up: vec4<f32>) {
                 g += bias[output];
                 u += bias[shape.pair * TILE + output];
             }
-            out[output] = activated(GLU - 1u, g) * u;
+            out[output] = activated(GLU - 1u, g) * linear_part(GLU - 1u, u);
         }
     }
 }

@@ -52,7 +52,7 @@ fn state(gpu: &Arc<Gpu>, logits: &[f32], cap: Option<f32>) -> Box<dyn State> {
     let n_vocab = logits.len();
     let weight = |rows, offset| {
         let (name, ty) = (format!("{offset}"), TensorType::F32);
-        Weight { name, ty, rows, cols: COLS, shard: 0, offset, matrix: true }
+        Weight { name, ty, rows, experts: 1, cols: COLS, shard: 0, offset, matrix: true }
     };
     let row = |first: f32| (0..COLS).map(move |c| if c == 0 { first } else { 0.0 }).flat_map(f32::to_le_bytes);
     let linears = vec![Linear { weight: WeightId(1), bias: None }];

@@ -3,8 +3,8 @@
 use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
-    Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, NormKind, NormSpec, Norms, QkNorm, Rope,
-    RopeStyle,
+    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormKind, NormSpec,
+    Norms, QkNorm, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
 
@@ -27,6 +27,10 @@ pub(super) struct Decoder {
     pub(super) alibi: Option<f32>,
     /// Embeddings are normed.
     pub(super) embedding_norm: bool,
+    /// One logit a head that takes part in the softmax.
+    pub(super) sinks: bool,
+    /// Whether the probabilities of the experts that a row goes to are divided by their sum.
+    pub(super) normalized: bool,
     /// The table `position_embd` is added to embeddings.
     pub(super) positions: bool,
     pub(super) ropes: Vec<Rope>,
@@ -149,6 +153,8 @@ impl Decoder {
             alibi: None,
             embedding_norm: false,
             positions: false,
+            sinks: false,
+            normalized: true,
             ropes: vec![rope],
             layers: vec![(None, 0); sizes.n_layer],
         })
@@ -205,22 +211,60 @@ impl Decoder {
             attention: self.attention(keys, s, i)?,
             ffn_norms: Norms { input: norm(ffn)?, output: norm(ffn_output)?, stream: None },
             ffn: self.ffn(keys, s, i)?,
+            mixture: self.mixture(keys, s, i)?,
             parallel: self.parallel,
         })
     }
 
-    fn ffn(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<FfnSpec> {
-        let name = |part: &str| format!("blk.{i}.{part}");
-        let n_ff = s.n_ff[i];
-        Ok(FfnSpec {
+    /// The feed-forward layer that every row takes, if there is one.
+    fn ffn(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Option<FfnSpec>> {
+        let (parts, n_ff) = match (is_mixture(keys, i), has_shared(keys, i)) {
+            (true, false) => return Ok(None),
+            (true, true) => (["ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"], shared_width(keys, i)),
+            (false, _) => (["ffn_gate", "ffn_up", "ffn_down"], s.n_ff[i]),
+        };
+        let [gate, up, down] = parts.map(|part| format!("blk.{i}.{part}"));
+        Ok(Some(FfnSpec {
             up: match self.gated {
-                true => gate_up(keys, &name, s.n_embd, n_ff)?,
-                false => vec![keys.linear(&name("ffn_up"), s.n_embd, n_ff)?],
+                true => gate_up(keys, &gate, &up, s.n_embd, n_ff)?,
+                false => vec![keys.linear(&up, s.n_embd, n_ff)?],
             },
             gated: self.gated,
-            down: keys.linear(&name("ffn_down"), n_ff, s.n_embd)?,
+            down: keys.linear(&down, n_ff, s.n_embd)?,
             activation: self.activation,
-        })
+        }))
+    }
+
+    fn mixture(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Option<MixtureSpec>> {
+        if !is_mixture(keys, i) {
+            return Ok(None);
+        }
+        let name = |part: &str| format!("blk.{i}.{part}");
+        let (n, used) = (keys.width("expert_count")?, keys.width("expert_used_count")?);
+        if used > n || n > MAX_EXPERTS {
+            return Err(keys.bad("expert_used_count", format!("{used} of {n} experts (of at most {MAX_EXPERTS})")));
+        }
+        let n_ff = keys.width_or("expert_feed_forward_length", s.n_ff[i])?;
+        let stacked = |part: &str, inputs, outputs| keys.stacked(&name(part), inputs, outputs, n);
+        let gate = || keys.linear(&name("ffn_gate_inp_shexp"), s.n_embd, 1);
+        Ok(Some(MixtureSpec {
+            used,
+            gating: match keys.u32("expert_gating_func")?.unwrap_or(0) {
+                // 3: a softmax over the experts used alone, which is what a normalized one over all comes to
+                0 | 1 | 3 => Gating::Softmax,
+                2 => Gating::Sigmoid,
+                other => return Err(Error::Unsupported(format!("{} {other}", keys.key("expert_gating_func")))),
+            },
+            normalized: self.normalized,
+            router: keys.linear(&name("ffn_gate_inp"), s.n_embd, n)?,
+            experts: FfnSpec {
+                up: vec![stacked("ffn_gate_exps", s.n_embd, n_ff)?, stacked("ffn_up_exps", s.n_embd, n_ff)?],
+                gated: true,
+                down: stacked("ffn_down_exps", n_ff, s.n_embd)?,
+                activation: self.activation,
+            },
+            shared_gate: keys.header.tensor(&name("ffn_gate_inp_shexp.weight")).map(|_| gate()).transpose()?,
+        }))
     }
 
     fn attention(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<AttentionSpec> {
@@ -243,7 +287,7 @@ impl Decoder {
             scale: self.attention_scale.unwrap_or(1.0 / (head_dim as f32).sqrt()),
             softcap: self.attention_softcap,
             alibi: self.alibi,
-            sinks: None,
+            sinks: self.sinks.then(|| keys.tensor(&name("attn_sinks.weight"), &[heads])).transpose()?,
             window,
             rope,
             qk_norm: qk_norm.transpose()?,
@@ -263,19 +307,36 @@ fn eps(keys: &Keys<'_>, norm: NormKind) -> Result<f32> {
     )
 }
 
-/// Gate and up: two matrices, or both in `ffn_up`.
-fn gate_up(keys: &Keys<'_>, name: &dyn Fn(&str) -> String, n_embd: usize, n_ff: usize) -> Result<Vec<LinearSpec>> {
-    let (gate, up) = (name("ffn_gate"), name("ffn_up"));
+/// Gate and up: two matrices, or both in `up`.
+fn gate_up(keys: &Keys<'_>, gate: &str, up: &str, n_embd: usize, n_ff: usize) -> Result<Vec<LinearSpec>> {
     let rows = keys.header.tensor(&format!("{up}.weight")).map(|tensor| tensor.dims[1]);
     if rows == Some(2 * n_ff as u64) {
-        return Ok(vec![keys.linear(&up, n_embd, 2 * n_ff)?]);
+        return Ok(vec![keys.linear(up, n_embd, 2 * n_ff)?]);
     }
-    Ok(vec![keys.linear(&gate, n_embd, n_ff)?, keys.linear(&up, n_embd, n_ff)?])
+    Ok(vec![keys.linear(gate, n_embd, n_ff)?, keys.linear(up, n_embd, n_ff)?])
+}
+
+/// More than any model has.
+const MAX_EXPERTS: usize = 512;
+
+fn is_mixture(keys: &Keys<'_>, layer: usize) -> bool {
+    keys.header.tensor(&format!("blk.{layer}.ffn_gate_inp.weight")).is_some()
+}
+
+fn has_shared(keys: &Keys<'_>, layer: usize) -> bool {
+    keys.header.tensor(&format!("blk.{layer}.ffn_up_shexp.weight")).is_some()
+}
+
+/// The width of the layer that all rows share, as its tensor has it: files tell it in several ways.
+fn shared_width(keys: &Keys<'_>, layer: usize) -> usize {
+    let tensor = keys.header.tensor(&format!("blk.{layer}.ffn_up_shexp.weight"));
+    tensor.map_or(0, |tensor| usize::try_from(tensor.dims[1]).unwrap_or(0))
 }
 
 /// Features these families can have that this version does not compute: better refused than answered wrongly.
 fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
-    let counts = [("expert_count", "mixture of experts"), ("nextn_predict_layers", "multi-token prediction layers")];
+    let counts =
+        [("expert_group_count", "groups of experts"), ("nextn_predict_layers", "multi-token prediction layers")];
     for (key, what) in counts {
         if keys.u32(key)?.is_some_and(|n| n > 0) {
             return Err(Error::Unsupported(format!("{what} ({})", keys.key(key))));

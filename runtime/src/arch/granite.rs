@@ -1,4 +1,4 @@
-//! `granite`: the llama block with factors on embeddings, scores, what blocks add, and logits.
+//! `granite` and `granitemoe`: the llama block with factors on embeddings, scores, what blocks add, and logits.
 
 use super::decoder::{Decoder, Sizes};
 use super::keys::Keys;

@@ -175,6 +175,16 @@ impl<'a> Keys<'a> {
             outputs,
         })
     }
+
+    /// Matrices of one shape in one tensor, `<base>.weight` [inputs, outputs, n], with an optional `<base>.bias` [outputs, n].
+    pub(super) fn stacked(&self, base: &str, inputs: usize, outputs: usize, n: usize) -> Result<LinearSpec> {
+        Ok(LinearSpec {
+            weight: self.tensor(&format!("{base}.weight"), &[inputs, outputs, n])?,
+            bias: self.optional(&format!("{base}.bias"), &[outputs, n])?,
+            inputs,
+            outputs,
+        })
+    }
 }
 
 fn check_shape(tensor: &TensorInfo, shape: &[usize]) -> Result<()> {

@@ -6,8 +6,8 @@ mod rope;
 mod spec;
 
 pub use spec::{
-    Activation, AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, NormKind, NormSpec, Norms, QkNorm, Rope,
-    RopeStyle,
+    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormKind, NormSpec,
+    Norms, QkNorm, Rope, RopeStyle,
 };
 
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ mod gemma;
 mod gemma2;
 mod gemma3;
 mod gpt2;
+mod gpt_oss;
 mod gptneox;
 mod granite;
 mod llama;
@@ -40,7 +41,10 @@ type Family = (&'static str, fn(&keys::Keys<'_>) -> Result<ModelSpec>);
 const FAMILIES: &[Family] = &[
     ("llama", llama::spec),
     ("qwen2", qwen2::spec),
+    ("qwen2moe", qwen2::moe),
     ("qwen3", qwen3::spec),
+    ("qwen3moe", qwen3::spec),
+    ("gpt-oss", gpt_oss::spec),
     ("gemma", gemma::spec),
     ("gemma2", gemma2::spec),
     ("gemma3", gemma3::spec),
@@ -48,6 +52,7 @@ const FAMILIES: &[Family] = &[
     ("phi3", phi3::spec),
     ("smollm3", smollm3::spec),
     ("granite", granite::spec),
+    ("granitemoe", granite::spec),
     ("olmo2", olmo2::spec),
     ("command-r", cohere::command_r),
     ("cohere2", cohere::cohere2),
@@ -80,7 +85,11 @@ pub fn spec(header: &Header, gelu: Option<Gelu>) -> Result<ModelSpec> {
         Error::Unsupported(format!("architecture '{name}' (this version runs {})", known.join(", ")))
     })?;
     let mut spec = family.1(&keys::Keys::new(header, name))?;
-    for activation in spec.layers.iter_mut().map(|layer| &mut layer.ffn.activation) {
+    let ffns = spec.layers.iter_mut().flat_map(|layer| {
+        let experts = layer.mixture.as_mut().map(|mixture| &mut mixture.experts);
+        layer.ffn.as_mut().into_iter().chain(experts)
+    });
+    for activation in ffns.map(|ffn| &mut ffn.activation) {
         *activation = match (*activation, gelu) {
             (Activation::GeluTanh | Activation::GeluErf, Some(Gelu::Tanh)) => Activation::GeluTanh,
             (Activation::GeluTanh | Activation::GeluErf, Some(Gelu::Erf)) => Activation::GeluErf,

@@ -1,4 +1,4 @@
-//! `qwen3`: the qwen2 block without biases, with an RMS norm on each query and key head.
+//! `qwen3` and `qwen3moe`: the qwen2 block without biases, with an RMS norm on each query and key head.
 
 use super::decoder::{Decoder, QkNorms, Sizes};
 use super::keys::Keys;

@@ -54,6 +54,8 @@ pub enum Activation {
     GeluErf,
     /// max(x, 0)
     Relu,
+    /// gpt-oss's gated unit: g σ(1.702 g) (u + 1), with g at most 7 and u within ±7.
+    SwigluOai,
 }
 
 /// Names of a matrix and of its bias, if it has one.
@@ -122,6 +124,33 @@ pub struct FfnSpec {
     pub activation: Activation,
 }
 
+/// How the scores of experts become probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gating {
+    /// Over all experts.
+    Softmax,
+    /// Of each by itself.
+    Sigmoid,
+}
+
+/// A mixture of experts: each row goes to a few of them, and takes the sum of their outputs by their probabilities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MixtureSpec {
+    /// Experts that a row goes to.
+    pub used: usize,
+    /// What their probabilities are.
+    pub gating: Gating,
+    /// Whether the probabilities of those used are divided by their sum.
+    pub normalized: bool,
+    /// Scores of all experts.
+    pub router: LinearSpec,
+    /// The experts, whose matrices [inputs, outputs, experts] and biases [outputs, experts] hold all of them; `outputs` is
+    /// that of one.
+    pub experts: FfnSpec,
+    /// Gate (one output) of the feed-forward layer that all rows share: its sigmoid multiplies that layer's output.
+    pub shared_gate: Option<LinearSpec>,
+}
+
 /// Norms around half of a block: x = stream(x + output(half(input(x)))). A missing norm is the identity.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Norms {
@@ -142,8 +171,10 @@ pub struct LayerSpec {
     pub attention: AttentionSpec,
     /// Norms around the feed-forward layer.
     pub ffn_norms: Norms,
-    /// Feed-forward layer.
-    pub ffn: FfnSpec,
+    /// Feed-forward layer; beside a mixture, the one that all rows share.
+    pub ffn: Option<FfnSpec>,
+    /// Experts, whose output is added.
+    pub mixture: Option<MixtureSpec>,
     /// Whether the feed-forward layer reads what attention reads, not its result. Without an input norm of its own it has
     /// attention's.
     pub parallel: bool,

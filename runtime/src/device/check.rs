@@ -40,6 +40,9 @@ fn op_name(op: &Op) -> &'static str {
         Op::MatMul { .. } => "mat_mul",
         Op::RopeStore { .. } => "rope_store",
         Op::Attention { .. } => "attention",
+        Op::Route { .. } => "route",
+        Op::Experts { .. } => "experts",
+        Op::Combine { .. } => "combine",
         Op::Activate { .. } => "activate",
         Op::Scale { .. } => "scale",
     }
@@ -94,6 +97,7 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
         Op::MatMul { linears, x, add, out } => {
             let cols = width(x)?;
             let rows = linears.iter().map(|l| linear(plan, l, cols)).try_fold(0usize, |sum, rows| Some(sum + rows?));
+            let rows = rows.filter(|_| linears.iter().all(|l| plan.weight(l.weight).experts == 1));
             rows == Some(width(out)?) && add_fits(add, x, out)?
         }
         Op::RopeStore { qkv, layer } => qkv_fits(plan, *layer, width(qkv)?),
@@ -102,9 +106,31 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             let out_fits = a.is_some_and(|a| width(out).ok() == Some(a.heads * a.head_dim));
             out_fits && qkv_fits(plan, *layer, width(qkv)?) && apart(qkv, out)
         }
-        Op::Activate { x, gated, out, .. } => {
+        Op::Activate { parts, x, gated, out, .. } => {
             let units = width(out)?;
-            width(x)? == (if *gated { 2 * units } else { units }) && apart(x, out)
+            let whole = *parts > 0 && units.is_multiple_of(*parts);
+            whole && width(x)? == (if *gated { 2 * units } else { units }) && apart(x, out)
+        }
+        Op::Route { x, routing, out } => {
+            let used = routing.used;
+            used > 0 && used <= width(x)? && width(out)? == 2 * used && apart(x, out)
+        }
+        Op::Experts { linears, x, routes, out } => {
+            let (used, x_width) = (width(routes)? / 2, width(x)?);
+            let first = linears.first().and_then(|l| plan.weights.get(l.weight.0 as usize));
+            let (cols, experts) = first.map_or((0, 1), |w| (w.cols, w.experts));
+            let same =
+                linears.iter().all(|l| plan.weights.get(l.weight.0 as usize).is_some_and(|w| w.experts == experts));
+            let rows = linears.iter().map(|l| linear(plan, l, cols)).try_fold(0usize, |sum, rows| Some(sum + rows?));
+            let fits = rows.is_some_and(|rows| width(out).is_ok_and(|width| width == used * (rows / experts)));
+            let input = cols > 0 && (x_width == cols || x_width == used * cols);
+            used > 0 && same && fits && input && apart(x, out) && apart(routes, out)
+        }
+        Op::Combine { x, weights, first, add, out, .. } => {
+            let n = width(out)?;
+            let parts = width(x)? / n.max(1);
+            let whole = n > 0 && width(x)? == parts * n && first.saturating_add(parts) <= width(weights)?;
+            whole && apart(weights, out) && add_fits(add, x, out)?
         }
         Op::Scale { x, .. } => width(x)? > 0,
     })

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{AttentionPlan, BufId, Buffer, Linear, Lookup, Op, Plan, RopePlan, Weight, WeightId, memory};
-use crate::arch::{AttentionSpec, FfnSpec, LayerSpec, LinearSpec, ModelSpec, NormSpec, Norms, Rope};
+use super::{AttentionPlan, BufId, Buffer, Linear, Lookup, Op, Plan, RopePlan, Routing, Weight, WeightId, memory};
+use crate::arch::{AttentionSpec, FfnSpec, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormSpec, Norms, Rope};
 use crate::error::{Error, Result};
 use crate::gguf::Header;
 
@@ -77,15 +77,26 @@ fn weight(header: &Header, name: &str, matrix: bool) -> Result<Weight> {
         tensor.ty().ok_or_else(|| Error::Unsupported(format!("tensor '{name}' has type id {}", tensor.type_id)))?;
     let size =
         |n: u64| usize::try_from(n).map_err(|_| Error::Unsupported(format!("tensor '{name}' is too large here")));
+    let [cols, rows, experts, _] = tensor.dims;
+    let (rows, cols) = if matrix { (rows.saturating_mul(experts), cols) } else { (1, cols.saturating_mul(rows)) };
     Ok(Weight {
         name: name.into(),
         ty,
-        rows: size(tensor.dims[1])?,
-        cols: size(tensor.dims[0])?,
+        rows: size(rows)?,
+        cols: size(cols)?,
+        experts: if matrix { size(experts)? } else { 1 },
         shard: tensor.shard,
         offset: tensor.offset,
         matrix,
     })
+}
+
+/// Both kinds of what a block's second half makes: parts of experts with their routes; units of its own feed-forward layer, and
+/// their gate.
+struct Units {
+    mixed: Option<(BufId, BufId)>,
+    own: Option<BufId>,
+    gate: Option<BufId>,
 }
 
 /// A plan being written.
@@ -226,12 +237,65 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let Some(x) = beside else {
             let hidden = self.residual(&layer.attention.o, &layer.attn_norms, attended, hidden)?;
             let x = self.norm(hidden, layer.ffn_norms.input.as_ref())?;
-            let units = self.feed_forward(&layer.ffn, x)?;
-            return self.residual(&layer.ffn.down, &layer.ffn_norms, units, hidden);
+            let units = self.units(layer, x)?;
+            return self.add_units(layer, units, hidden);
         };
-        let units = self.feed_forward(&layer.ffn, x)?; // before the stream changes: x may be the stream itself
+        let units = self.units(layer, x)?; // before the stream changes: x may be the stream itself
         let hidden = self.residual(&layer.attention.o, &layer.attn_norms, attended, hidden)?;
-        self.residual(&layer.ffn.down, &layer.ffn_norms, units, hidden)
+        self.add_units(layer, units, hidden)
+    }
+
+    /// What the second half of a block makes of x before it comes to the stream.
+    fn units(&mut self, layer: &LayerSpec, x: BufId) -> Result<Units> {
+        let gate = layer.mixture.as_ref().and_then(|mixture| mixture.shared_gate.as_ref());
+        Ok(Units {
+            mixed: layer.mixture.as_ref().map(|mixture| self.mixture(mixture, x)).transpose()?,
+            own: layer.ffn.as_ref().map(|ffn| self.feed_forward(ffn, x)).transpose()?,
+            gate: gate.map(|gate| self.matmul(std::slice::from_ref(gate), x)).transpose()?,
+        })
+    }
+
+    fn add_units(&mut self, layer: &LayerSpec, units: Units, mut hidden: BufId) -> Result<BufId> {
+        if let Some((parts, routes)) = units.mixed {
+            if layer.ffn_norms.output.is_some() {
+                return Err(Error::Unsupported(format!("norms of what experts add ('{}')", self.spec.arch)));
+            }
+            let first = self.buffers[routes.0 as usize].width / 2;
+            self.combine(parts, routes, first, false, hidden);
+        }
+        let (Some(ffn), Some(own)) = (&layer.ffn, units.own) else { return Ok(hidden) };
+        match units.gate {
+            Some(gate) => {
+                let part = self.matmul(std::slice::from_ref(&ffn.down), own)?;
+                self.combine(part, gate, 0, true, hidden);
+            }
+            None => hidden = self.residual(&ffn.down, &layer.ffn_norms, own, hidden)?,
+        }
+        Ok(hidden)
+    }
+
+    fn combine(&mut self, x: BufId, weights: BufId, first: usize, sigmoid: bool, hidden: BufId) {
+        self.ops.push(Op::Combine { x, weights, first, sigmoid, add: Some(hidden), out: hidden });
+    }
+
+    /// The outputs of the experts that each row goes to, side by side, and where it goes.
+    fn mixture(&mut self, mixture: &MixtureSpec, x: BufId) -> Result<(BufId, BufId)> {
+        let MixtureSpec { used, gating, normalized, .. } = *mixture;
+        let scores = self.matmul(std::slice::from_ref(&mixture.router), x)?;
+        let routes = self.buffer(2 * used);
+        self.ops.push(Op::Route { x: scores, routing: Routing { used, gating, normalized }, out: routes });
+        let FfnSpec { up, gated, down, activation } = &mixture.experts;
+        let up = self.experts(up, x, routes, used)?;
+        let units = self.buffer(used * down.inputs);
+        self.ops.push(Op::Activate { parts: used, x: up, activation: *activation, gated: *gated, out: units });
+        Ok((self.experts(std::slice::from_ref(down), units, routes, used)?, routes))
+    }
+
+    fn experts(&mut self, specs: &[LinearSpec], x: BufId, routes: BufId, used: usize) -> Result<BufId> {
+        let out = self.buffer(used * specs.iter().map(|spec| spec.outputs).sum::<usize>());
+        let linears = specs.iter().map(|spec| self.weights.linear(spec)).collect::<Result<_>>()?;
+        self.ops.push(Op::Experts { linears, x, routes, out });
+        Ok(out)
     }
 
     fn attention(&mut self, i: usize, a: &AttentionSpec, x: BufId) -> Result<BufId> {
@@ -251,7 +315,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
     fn feed_forward(&mut self, ffn: &FfnSpec, x: BufId) -> Result<BufId> {
         let up = self.matmul(&ffn.up, x)?;
         let out = self.buffer(ffn.down.inputs);
-        self.ops.push(Op::Activate { x: up, activation: ffn.activation, gated: ffn.gated, out });
+        self.ops.push(Op::Activate { parts: 1, x: up, activation: ffn.activation, gated: ffn.gated, out });
         Ok(out)
     }
 

@@ -12,7 +12,11 @@ impl Op {
             }
             Op::RopeStore { qkv, .. } => (vec![*qkv], *qkv),
             Op::Attention { qkv, out, .. } => (vec![*qkv], *out),
-            Op::Activate { x, out, .. } => (vec![*x], *out),
+            Op::Activate { x, out, .. } | Op::Route { x, out, .. } => (vec![*x], *out),
+            Op::Experts { x, routes, out, .. } => (vec![*x, *routes], *out),
+            Op::Combine { x, weights, add, out, .. } => {
+                ([Some(*x), Some(*weights), *add].into_iter().flatten().collect(), *out)
+            }
             Op::NormPart { x, .. } | Op::Scale { x, .. } => (vec![*x], *x),
         }
     }
@@ -74,7 +78,7 @@ mod tests {
     }
 
     fn glu(x: u16, out: u16) -> Op {
-        Op::Activate { x: BufId(x), activation: Activation::Silu, gated: true, out: BufId(out) }
+        Op::Activate { x: BufId(x), parts: 1, activation: Activation::Silu, gated: true, out: BufId(out) }
     }
 
     /// Two half-blocks over a residual stream (buffer 0), then a head.

@@ -6,7 +6,7 @@
 mod lower;
 mod memory;
 
-pub use crate::arch::{Activation, NormKind, RopeStyle};
+pub use crate::arch::{Activation, Gating, NormKind, RopeStyle};
 pub use lower::lower;
 
 use crate::quant::TensorType;
@@ -26,8 +26,10 @@ pub struct Weight {
     pub name: String,
     /// How it is stored.
     pub ty: TensorType,
-    /// Rows (outputs); 1 for a vector.
+    /// Rows (outputs), of all experts together; 1 for a vector.
     pub rows: usize,
+    /// Matrices of one shape that stand one below the other; 1 but for experts.
+    pub experts: usize,
     /// Elements per row (inputs).
     pub cols: usize,
     /// Which file of a split set holds it.
@@ -120,6 +122,17 @@ impl RopePlan {
     }
 }
 
+/// How rows are sent to experts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Routing {
+    /// Experts that each row goes to.
+    pub used: usize,
+    /// What their probabilities are.
+    pub gating: Gating,
+    /// Whether these are divided by their sum.
+    pub normalized: bool,
+}
+
 /// Which row of a table an `Embed` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
@@ -199,8 +212,46 @@ pub enum Op {
         /// result
         out: BufId,
     },
-    /// `out[n] = act(x[0..n]) * x[n..2n]` if `gated`, else `act(x[0..n])`
+    /// out = [the experts with the best scores, as numbers | their probabilities]; of equal ones, the first.
+    Route {
+        /// scores of all experts
+        x: BufId,
+        /// how many, and what becomes of their scores
+        routing: Routing,
+        /// result, `2 * used` wide
+        out: BufId,
+    },
+    /// For each expert that a row goes to: [W0 x + b0 | W1 x + b1 | ...], of that expert's matrices; the experts' outputs side by
+    /// side.
+    Experts {
+        /// matrices of all experts
+        linears: Vec<Linear>,
+        /// input: one for all, or the inputs of each side by side
+        x: BufId,
+        /// a `Route`'s result
+        routes: BufId,
+        /// result
+        out: BufId,
+    },
+    /// out = add + Σ weight_i * x_i over the parts of x. `add` may be `out` itself.
+    Combine {
+        /// parts as wide as `out`, side by side
+        x: BufId,
+        /// holds a weight for each part
+        weights: BufId,
+        /// the first weight's column
+        first: usize,
+        /// whether the sigmoid of each is taken
+        sigmoid: bool,
+        /// added to the result
+        add: Option<BufId>,
+        /// result
+        out: BufId,
+    },
+    /// `out[n] = act(x[0..n]) * x[n..2n]` if `gated`, else `act(x[0..n])`; of each of several parts, side by side
     Activate {
+        /// how many parts
+        parts: usize,
         /// gate and up, side by side; or up alone
         x: BufId,
         /// activation of the gate, or of up
@@ -288,7 +339,12 @@ impl Plan {
             Op::Norm { weight, bias, .. } => bytes(weight) + bias.iter().map(bytes).sum::<u64>(),
             Op::NormPart { weight, .. } => bytes(weight),
             Op::MatMul { linears, .. } => linears.iter().map(linear).sum(),
+            Op::Experts { linears, routes, .. } => {
+                let share = |l: &Linear| linear(l) / self.weight(l.weight).experts as u64;
+                linears.iter().map(share).sum::<u64>() * (self.width(*routes) / 2) as u64
+            }
             Op::RopeStore { .. } | Op::Attention { .. } | Op::Activate { .. } | Op::Scale { .. } => 0,
+            Op::Route { .. } | Op::Combine { .. } => 0,
         };
         self.body.iter().chain(&self.head).map(read).sum()
     }

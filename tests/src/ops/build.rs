@@ -82,7 +82,7 @@ impl Builder {
     fn weight(&mut self, ty: TensorType, rows: usize, cols: usize, matrix: bool, bytes: Vec<u8>) -> Known {
         let offset = self.data.iter().map(|d| d.len() as u64).sum();
         let name = format!("w{}", self.weights.len());
-        self.weights.push(Weight { name, ty, rows, cols, shard: 0, offset, matrix });
+        self.weights.push(Weight { name, ty, rows, experts: 1, cols, shard: 0, offset, matrix });
         let elements = decode(ty, &bytes);
         self.data.push(bytes);
         (WeightId(self.weights.len() as u32 - 1), elements)
@@ -287,7 +287,7 @@ impl Builder {
         self.head.push(Op::MatMul { linears, x: normed, add: None, out });
         if let Some(act) = act {
             let gated = self.buffer(shown);
-            self.head.push(Op::Activate { x: out, activation: activation(act), gated: true, out: gated });
+            self.head.push(Op::Activate { parts: 1, x: out, activation: activation(act), gated: true, out: gated });
             out = gated;
         }
         let tokens = tokens(n, inputs.len());
@@ -308,7 +308,13 @@ impl Builder {
         let input = self.input(n.min(cols), if gated { 2 * cols } else { cols });
         let (x, activation) = (input.0, activation(act));
         let f = |x: &[f64]| reference::activate(x, act, gated);
-        self.with_residual(n, input, (cols, Add::None), f, |_, out| Op::Activate { x, activation, gated, out })
+        self.with_residual(n, input, (cols, Add::None), f, |_, out| Op::Activate {
+            parts: 1,
+            x,
+            activation,
+            gated,
+            out,
+        })
     }
 
     fn scale(mut self, cols: usize, factor: f32, cap: f32, n: usize) -> Built {

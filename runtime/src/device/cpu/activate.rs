@@ -8,9 +8,16 @@ const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 /// out[n] = act(x[0..n]) * x[n..2n] if `gated`, else act(x[0..n])
 pub(super) fn activate(x: &[f32], activation: Activation, gated: bool, out: &mut [f32]) {
     for i in 0..out.len() {
-        let up = if gated { x[out.len() + i] } else { 1.0 };
-        out[i] = act(activation, x[i]) * up;
+        out[i] = match (activation, gated) {
+            (Activation::SwigluOai, true) => swiglu_oai(x[i], x[out.len() + i]),
+            (_, true) => act(activation, x[i]) * x[out.len() + i],
+            (_, false) => act(activation, x[i]),
+        };
     }
+}
+
+fn swiglu_oai(gate: f32, up: f32) -> f32 {
+    act(Activation::SwigluOai, gate) * (up.clamp(-7.0, 7.0) + 1.0)
 }
 
 fn act(activation: Activation, x: f32) -> f32 {
@@ -19,6 +26,7 @@ fn act(activation: Activation, x: f32) -> f32 {
         Activation::GeluTanh => 0.5 * x * (1.0 + (SQRT_2_OVER_PI * x * (1.0 + 0.044715 * x * x)).tanh()),
         Activation::GeluErf => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
         Activation::Relu => x.max(0.0),
+        Activation::SwigluOai => x.min(7.0) / (1.0 + (-1.702 * x.min(7.0)).exp()),
     }
 }
 

@@ -20,8 +20,9 @@ pub(super) struct MatMul<'a> {
     pub(super) bias: Option<&'a [f32]>,
     /// Input, [n][cols].
     pub(super) x: &'a [f32],
-    /// The same in 8 bits, for kernels that want it so.
+    /// The same in 8 bits, for kernels that want it so: from row `from` on.
     pub(super) acts: &'a Acts,
+    pub(super) from: usize,
     /// Rows of the batch.
     pub(super) n: usize,
     /// Output, [n][stride].
@@ -32,6 +33,8 @@ pub(super) struct MatMul<'a> {
     pub(super) column: usize,
     /// Whether to add to what the output holds.
     pub(super) accumulate: bool,
+    /// Which row of the output each row of the batch makes; by default its own.
+    pub(super) to: Option<&'a [u32]>,
 }
 
 /// Computes some rows of the matrix for the whole batch.
@@ -47,8 +50,9 @@ impl<'a> MatMul<'a> {
     /// Finishes W x for the rows `first..` of the matrix and row `t` of the batch.
     #[inline(always)]
     pub(super) fn put(&self, t: usize, first: usize, y: &[f32]) {
+        let row = self.to.map_or(t, |to| to[t] as usize);
         // SAFETY: each row of the matrix is computed by one thread, and its outputs belong to no other row.
-        let out = unsafe { self.out.part(t * self.stride + self.column + first, y.len()) };
+        let out = unsafe { self.out.part(row * self.stride + self.column + first, y.len()) };
         for i in 0..y.len() {
             let old = if self.accumulate { out[i] } else { 0.0 };
             out[i] = y[i] + self.bias.map_or(0.0, |bias| bias[first + i]) + old;

@@ -15,6 +15,10 @@ use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateBytes, 
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Linear, Lookup, Op, Plan};
 
+mod experts;
+
+use experts::Experts;
+
 /// Rows of a batch that make one item of work for an op that computes each row by itself.
 const ROWS_PER_ITEM: usize = 4;
 /// Matrix rows per item are a multiple of this, and so kernels may work on so many at once.
@@ -49,6 +53,7 @@ pub(super) struct CpuState {
     angles: Vec<Angles>,
     /// The input of a matrix product in 8 bits.
     acts: Acts,
+    experts: Experts,
     scratch: Vec<Mutex<Scratch>>,
     pub(super) bytes: StateBytes,
 }
@@ -65,6 +70,7 @@ impl CpuState {
         }
         let plan = weights.plan.clone();
         let rows = options.max_batch;
+        let experts = Experts::new(&plan, rows, room)?;
         let slots = slot_rows(&plan, options).into_iter().zip(&plan.slots);
         let slots = slots.map(|(rows, &width)| room.zeroed("activations", &[rows, width]));
         let angles = plan.ropes.iter().map(|rope| {
@@ -77,7 +83,8 @@ impl CpuState {
             slots: slots.collect::<Result<_>>()?,
             caches: plan.layers.iter().map(|layer| Cache::new(layer, options, kv)).collect::<Result<_>>()?,
             angles: angles.collect::<Result<_>>()?,
-            acts: acts(&plan, rows, room)?,
+            acts: acts(&plan, experts::act_rows(&plan, rows), room)?,
+            experts,
             scratch: scratch.collect::<Result<_>>()?,
             bytes: StateBytes { kv: kv.bytes(), scratch: room.bytes(), largest: 0 },
             kernels: kernels(weights.cpu.level),
@@ -164,7 +171,7 @@ impl CpuState {
                 let (weight, bias) = (weights.vector(*weight), bias.map(|id| weights.vector(id)));
                 let norm = Norm { kind: *kind, weight, bias, eps: plan.eps };
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
-                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, &norm, accumulate, out));
+                self.each_row(weights, rows, 1, *x, *out, |x, out| kernel(x, &norm, accumulate, out));
             }
             Op::NormPart { x, first, weight } => {
                 let weight = weights.vector(*weight);
@@ -180,9 +187,17 @@ impl CpuState {
             }
             Op::RopeStore { qkv, layer } => self.rope_store(weights, *layer, rows, *qkv),
             Op::Attention { qkv, layer, out } => self.attention(weights, *layer, rows, *qkv, *out),
-            Op::Activate { x, activation, gated, out } => {
+            Op::Activate { parts, x, activation, gated, out } => {
                 let (kernel, activation, gated) = (self.kernels.activate, *activation, *gated);
-                self.each_row(weights, rows, *x, *out, |x, out| kernel(x, activation, gated, out));
+                self.each_row(weights, rows, *parts, *x, *out, |x, out| kernel(x, activation, gated, out));
+            }
+            Op::Route { x, routing, out } => {
+                self.each_row(weights, rows, 1, *x, *out, |x, out| experts::route(x, routing, out));
+            }
+            Op::Experts { linears, x, routes, out } => self.experts(weights, linears, rows, *x, *routes, *out),
+            Op::Combine { x, weights: by, first, sigmoid, add, out } => {
+                let accumulate = self.prepare_add(plan, rows, *add, *out);
+                self.combine(weights, rows, *x, (*by, *first, *sigmoid), accumulate, *out);
             }
             Op::Scale { x, factor, cap } => {
                 let kernel = self.kernels.scale;
@@ -209,20 +224,21 @@ impl CpuState {
         add.is_some()
     }
 
-    /// An op that computes each row of `out` from the same row of `x`.
+    /// An op that computes each row of `out`, or each of its parts, from the same row or part of `x`.
     fn each_row(
         &mut self,
         weights: &CpuWeights,
         rows: Rows,
+        parts: usize,
         x: BufId,
         out: BufId,
         f: impl Fn(&[f32], &mut [f32]) + Sync,
     ) {
-        let (x_width, out_width) = (weights.plan.width(x), weights.plan.width(out));
+        let (x_width, out_width) = (weights.plan.width(x) / parts, weights.plan.width(out) / parts);
         let (x, out) = self.io(&weights.plan, rows, x, out);
-        let out = Parts::new(out);
-        weights.cpu.pool.run(rows.n.div_ceil(ROWS_PER_ITEM), &|_, item| {
-            for t in item * ROWS_PER_ITEM..rows.n.min((item + 1) * ROWS_PER_ITEM) {
+        let (n, out) = (rows.n * parts, Parts::new(out));
+        weights.cpu.pool.run(n.div_ceil(ROWS_PER_ITEM), &|_, item| {
+            for t in item * ROWS_PER_ITEM..n.min((item + 1) * ROWS_PER_ITEM) {
                 // SAFETY: each row is computed once.
                 f(&x[t * x_width..][..x_width], unsafe { out.part(t * out_width, out_width) });
             }
@@ -299,11 +315,13 @@ impl CpuState {
                         bias: linear.bias.map(|bias| weights.vector(bias)),
                         x,
                         acts: &acts,
+                        from: 0,
                         n: rows.n,
                         out,
                         stride,
                         column,
                         accumulate,
+                        to: None,
                     };
                     let range = item * per_item..matrix.rows.min((item + 1) * per_item);
                     return (matrix.kernel.run)(&m, range, &mut lock(&scratch[thread]));

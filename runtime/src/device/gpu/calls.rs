@@ -1,6 +1,7 @@
 //! Lowers a plan's ops to kernel calls: which shader, which constants and fields, over which buffers and how many workgroups.
 
 mod attention;
+mod experts;
 pub(super) mod pick;
 
 use super::Tuning;
@@ -111,7 +112,12 @@ impl Builder<'_> {
             Op::NormPart { x, first, weight } => self.norm_part(*x, *first, *weight),
             Op::RopeStore { qkv, layer } => self.rope_store(*qkv, *layer),
             Op::Attention { qkv, layer, out } => self.attention(*qkv, *layer, *out),
-            Op::Activate { x, activation, gated, out } => self.activate(*x, *activation, *gated, *out),
+            Op::Activate { parts, x, activation, gated, out } => self.activate(*parts, *x, *activation, *gated, *out),
+            Op::Route { x, routing, out } => self.route(*x, routing, *out),
+            Op::Experts { linears, x, routes, out } => self.experts(linears, *x, *routes, *out),
+            Op::Combine { x, weights, first, sigmoid, add, out } => {
+                self.combine(*x, (*weights, *first, *sigmoid), *add, *out);
+            }
             Op::Scale { x, factor, cap } => self.scale(*x, *factor, *cap),
             Op::MatMul { .. } => unreachable!("every product is a step of its own"),
         }
@@ -207,10 +213,11 @@ impl Builder<'_> {
         self.constants(&[("WIDTH", self.tuning().norm_width)]);
     }
 
-    fn activate(&mut self, x: BufId, activation: Activation, gated: bool, out: BufId) {
+    fn activate(&mut self, parts: usize, x: BufId, activation: Activation, gated: bool, out: BufId) {
         let n = self.plan().width(out) as u32;
         let strides = [("x_stride", self.stride(x)), ("out_stride", self.stride(out))];
-        let fields = [("n", n), strides[0], strides[1], ("activation", code(activation)), ("gated", u32::from(gated))];
+        let own = [("n", n / parts as u32), ("parts", parts as u32), ("activation", code(activation))];
+        let fields = [own.as_slice(), &strides, &[("gated", u32::from(gated))]].concat();
         let buffers = [("x", self.slice(x)), ("out", self.slice(out))];
         self.call("activate", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
     }
@@ -230,5 +237,6 @@ pub(super) fn code(activation: Activation) -> u32 {
         Activation::GeluTanh => 1,
         Activation::GeluErf => 2,
         Activation::Relu => 3,
+        Activation::SwigluOai => 4,
     }
 }

@@ -120,7 +120,9 @@ impl<'a> Fuser<'a, '_> {
         let norm = norm.map(|(_, weight)| weight);
         let product = Product { index, x, norm, glu: None, add: *add, out: *out };
         match ops.get(1) {
-            Some(Op::Activate { x: gated, activation, gated: true, out }) if self.gates(&product, *gated, *out) => {
+            Some(Op::Activate { parts: 1, x: gated, activation, gated: true, out })
+                if self.gates(&product, *gated, *out) =>
+            {
                 (Step::Product(Product { glu: Some(*activation), out: *out, ..product }), 2)
             }
             _ => (Step::Product(product), 1),

@@ -118,8 +118,16 @@ fn element(i: usize) -> f32 {
 
 /// logits = W norm(table[token])
 fn plan() -> Plan {
-    let weight =
-        |name: &str, ty, rows, cols, matrix| Weight { name: name.into(), ty, rows, cols, shard: 0, offset: 0, matrix };
+    let weight = |name: &str, ty, rows, cols, matrix| Weight {
+        name: name.into(),
+        ty,
+        rows,
+        experts: 1,
+        cols,
+        shard: 0,
+        offset: 0,
+        matrix,
+    };
     let linear = Linear { weight: WeightId(2), bias: None };
     let buffer = |slot, width| Buffer { width, slot };
     Plan {

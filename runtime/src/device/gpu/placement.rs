@@ -84,6 +84,14 @@ impl Placement {
                 }
                 Op::NormPart { weight, .. } => this.vector(plan, *weight, limits),
                 Op::MatMul { linears, .. } => this.product(plan, linears, limits)?,
+                Op::Experts { linears, .. } => {
+                    for linear in linears {
+                        this.place(plan, &[linear.weight], limits)?;
+                        if let Some(bias) = linear.bias {
+                            this.vector(plan, bias, limits);
+                        }
+                    }
+                }
                 _ => {}
             }
         }

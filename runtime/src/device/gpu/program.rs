@@ -40,6 +40,8 @@ pub(super) enum Grid {
     One(u32),
     /// `(x, rows / each)` for the rows of the batch.
     Rows { x: u32, each: u32 },
+    /// `(x, rows * parts)` for the parts of each row.
+    Parts { x: u32, parts: u32 },
     /// `(x, spans)` for the spans of keys that one row sees through `window`.
     Spans { x: u32, window: u32 },
     /// `(x, 1)` if there are several spans; else nothing is left to do.
@@ -68,7 +70,11 @@ impl Run {
 impl Grid {
     fn x(self) -> u32 {
         match self {
-            Grid::One(x) | Grid::Rows { x, .. } | Grid::Spans { x, .. } | Grid::Merge { x, .. } => x,
+            Grid::One(x)
+            | Grid::Rows { x, .. }
+            | Grid::Parts { x, .. }
+            | Grid::Spans { x, .. }
+            | Grid::Merge { x, .. } => x,
         }
     }
 
@@ -76,6 +82,7 @@ impl Grid {
         match self {
             Grid::One(_) => 1,
             Grid::Rows { each, .. } => run.rows.div_ceil(each),
+            Grid::Parts { parts, .. } => run.rows * parts,
             Grid::Spans { window, .. } => run.spans(window),
             Grid::Merge { window, .. } => u32::from(run.spans(window) > 1),
         }

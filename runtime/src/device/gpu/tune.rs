@@ -156,8 +156,16 @@ async fn chain(gpu: Arc<Gpu>) -> Result<Box<dyn State>> {
 }
 
 fn plan() -> Plan {
-    let weight =
-        |name: &str, ty, rows| Weight { name: name.into(), ty, rows, cols: WIDTH, shard: 0, offset: 0, matrix: true };
+    let weight = |name: &str, ty, rows| Weight {
+        name: name.into(),
+        ty,
+        rows,
+        experts: 1,
+        cols: WIDTH,
+        shard: 0,
+        offset: 0,
+        matrix: true,
+    };
     let product = |weight, x, out| {
         let linears = vec![Linear { weight: WeightId(weight), bias: None }];
         Op::MatMul { linears, x: BufId(x), add: None, out: BufId(out) }

@@ -39,9 +39,14 @@ pub(in crate::device::cpu) struct ActsWriter<'a> {
 }
 
 impl Acts {
+    /// Blocks that a row of `cols` elements takes.
+    pub(in crate::device::cpu) fn stride(cols: usize) -> usize {
+        cols.div_ceil(32).next_multiple_of(STEP)
+    }
+
     /// Room for `rows` rows of up to `cols` elements.
     pub(in crate::device::cpu) fn new(rows: usize, cols: usize, room: &Room) -> Result<Self> {
-        let stride = cols.div_ceil(32).next_multiple_of(STEP);
+        let stride = Self::stride(cols);
         let floats = |per_block| room.zeroed("8-bit activations", &[rows, stride, per_block]);
         let q = room.zeroed("8-bit activations", &[rows, stride])?;
         Ok(Self { q, scale: floats(2)?, sum32: floats(1)?, sum16: floats(2)?, stride })
@@ -49,7 +54,7 @@ impl Acts {
 
     /// Makes ready for rows of `cols` elements.
     pub(in crate::device::cpu) fn writer(&mut self, cols: usize) -> ActsWriter<'_> {
-        self.stride = cols.div_ceil(32).next_multiple_of(STEP);
+        self.stride = Self::stride(cols);
         ActsWriter {
             q: Parts::new(&mut self.q),
             scale: Parts::new(&mut self.scale),

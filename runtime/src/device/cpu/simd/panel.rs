@@ -84,7 +84,7 @@ fn tile<S: Simd, const GROUP: usize, const WIDE: bool, const N: usize>(
     enter::<S, _>(
         #[inline(always)]
         |s| {
-            let sums = products::<S, GROUP, WIDE, N>(s, m.cols / 32, m.acts, t, scratch);
+            let sums = products::<S, GROUP, WIDE, N>(s, m.cols / 32, m.acts, m.from + t, scratch);
             for n in 0..N {
                 let mut y = [0.0; 16];
                 s.store(sums[n], &mut y);

@@ -20,7 +20,7 @@ pub(super) fn mat_mul<S: Simd8, P: Packed>(s: S, m: &MatMul<'_>, rows: Range<usi
         let count = ROWS.min(rows.end - first);
         let mut y = [0.0; ROWS];
         for i in 0..count {
-            y[i] = row::<S, P>(s, m.row(first + i), m.acts);
+            y[i] = row::<S, P>(s, m.row(first + i), m.acts, m.from);
         }
         m.put(0, first, &y[..count]);
     }
@@ -35,25 +35,25 @@ struct Sums<S: Simd8> {
 }
 
 #[inline(always)]
-fn row<S: Simd8, P: Packed>(s: S, row: &[u8], acts: &Acts) -> f32 {
+fn row<S: Simd8, P: Packed>(s: S, row: &[u8], acts: &Acts, from: usize) -> f32 {
+    let from = from * acts.stride;
     let mut sums = Sums { products: [s.zero(); 2], offsets: s.zero() };
     let step_bytes = P::BYTES * (32 * STEP / P::LEN);
     let steps = row.chunks_exact(step_bytes);
     let (rest, whole) = (steps.remainder(), steps.len());
     for (step, bytes) in steps.enumerate() {
         s.prefetch_after(bytes);
-        add_step::<S, P>(s, bytes, STEP, acts, step, &mut sums);
+        add_step::<S, P>(s, bytes, STEP, acts, from + step * STEP, &mut sums);
     }
     if !rest.is_empty() {
-        add_step::<S, P>(s, rest, rest.len() / P::BYTES * (P::LEN / 32), acts, whole, &mut sums);
+        add_step::<S, P>(s, rest, rest.len() / P::BYTES * (P::LEN / 32), acts, from + whole * STEP, &mut sums);
     }
     s.sum(s.add(s.add(sums.products[0], sums.products[1]), sums.offsets))
 }
 
-/// Adds `count` sub-blocks, which `bytes` holds, with the activations of a step (these are padded to whole steps).
+/// Adds `count` sub-blocks, which `bytes` holds, with the activations from block `at` on (these are padded to whole steps).
 #[inline(always)]
-fn add_step<S: Simd8, P: Packed>(s: S, bytes: &[u8], count: usize, acts: &Acts, step: usize, sums: &mut Sums<S>) {
-    let at = step * STEP;
+fn add_step<S: Simd8, P: Packed>(s: S, bytes: &[u8], count: usize, acts: &Acts, at: usize, sums: &mut Sums<S>) {
     let (scale, min) = scales::<S, P>(s, bytes);
     let mut step = Step { bytes, q: &acts.q[at..][..STEP], scale };
     if P::GROUP == 32 {

@@ -46,10 +46,15 @@ pub(super) fn activate<S: Simd>(x: &[f32], activation: Activation, gated: bool, 
     enter::<S, _>(
         #[inline(always)]
         |_| match activation {
-            Activation::Silu => units(x, gated, out, |x| x * math::sigmoid(x)),
-            Activation::GeluTanh => units(x, gated, out, |x| x * math::sigmoid(gelu_inner(x))),
-            Activation::GeluErf => units(x, gated, out, |x| 0.5 * x * (1.0 + math::erf(x * FRAC_1_SQRT_2))),
-            Activation::Relu => units(x, gated, out, |x| if x > 0.0 { x } else { 0.0 }),
+            Activation::Silu => units(x, gated, out, |x| x * math::sigmoid(x), |u| u),
+            Activation::GeluTanh => units(x, gated, out, |x| x * math::sigmoid(gelu_inner(x)), |u| u),
+            Activation::GeluErf => units(x, gated, out, |x| 0.5 * x * (1.0 + math::erf(x * FRAC_1_SQRT_2)), |u| u),
+            Activation::Relu => units(x, gated, out, |x| if x > 0.0 { x } else { 0.0 }, |u| u),
+            Activation::SwigluOai => {
+                let act =
+                    |x: f32| if x < 7.0 { x * math::sigmoid(1.702 * x) } else { 7.0 * math::sigmoid(1.702 * 7.0) };
+                units(x, gated, out, act, |u| u.clamp(-7.0, 7.0) + 1.0);
+            }
         },
     )
 }
@@ -57,10 +62,10 @@ pub(super) fn activate<S: Simd>(x: &[f32], activation: Activation, gated: bool, 
 const FRAC_1_SQRT_2: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
 #[inline(always)]
-fn units(x: &[f32], gated: bool, out: &mut [f32], act: impl Fn(f32) -> f32) {
+fn units(x: &[f32], gated: bool, out: &mut [f32], act: impl Fn(f32) -> f32, linear: impl Fn(f32) -> f32) {
     let (gate, up) = x.split_at(out.len());
     if gated {
-        out.iter_mut().zip(gate.iter().zip(up)).for_each(|(out, (g, u))| *out = act(*g) * u);
+        out.iter_mut().zip(gate.iter().zip(up)).for_each(|(out, (g, u))| *out = act(*g) * linear(*u));
     } else {
         out.iter_mut().zip(gate).for_each(|(out, x)| *out = act(*x));
     }
