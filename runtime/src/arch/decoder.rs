@@ -342,6 +342,10 @@ fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
             return Err(Error::Unsupported(format!("{what} ({})", keys.key(key))));
         }
     }
+    let layers = keys.layers()?;
+    if keys.u32("expert_count")?.is_some_and(|n| n > 0) && !(0..layers).any(|layer| is_mixture(keys, layer)) {
+        return Err(keys.bad("expert_count", "no layer has experts (or each in tensors of its own, as old files do)"));
+    }
     match keys.f32("attention.clamp_kqv")?.is_some_and(|limit| limit > 0.0) {
         true => Err(Error::Unsupported(format!("clamped projections ({})", keys.key("attention.clamp_kqv")))),
         false => Ok(()),

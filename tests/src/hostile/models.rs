@@ -47,7 +47,8 @@ fn layers() -> Vec<Case> {
         case("no architecture", toy::llama().without_key("general.architecture"), "Model", "general.architecture"),
         key("unknown architecture", "general.architecture", text("mamba9"), "Unsupported", "'mamba9'"),
         key("architecture as a number", "general.architecture", U32(1), "Gguf", "general.architecture"),
-        key("mixture of experts", "expert_count", U32(8), "Unsupported", "experts"),
+        key("experts without tensors", "expert_count", U32(8), "Model", "no layer has experts"),
+        key("groups of experts", "expert_group_count", U32(2), "Unsupported", "groups of experts"),
     ]
 }
 

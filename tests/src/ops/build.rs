@@ -2,7 +2,8 @@
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle, Weight, WeightId,
+    Activation, AttentionPlan, BufId, Buffer, Gating, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle, Routing,
+    Weight, WeightId,
 };
 use gabion::quant::TensorType;
 
@@ -44,6 +45,11 @@ pub fn build(case: &Case) -> Built {
         OpCase::MatMul { ty, rows, cols, n, bias, add } => b.mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *add),
         OpCase::NormMatMul { ty, rows, cols, n, bias, activation } => {
             b.norm_mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *activation)
+        }
+        OpCase::Mixture { ty, cols, rows, experts, used, n, bias, sigmoid, normalized } => {
+            let gating = if *sigmoid { Gating::Sigmoid } else { Gating::Softmax };
+            let routing = Routing { used: *used, gating, normalized: *normalized };
+            b.mixture(tensor_type(ty), (*cols, *rows, *experts), routing, *n, *bias)
         }
         OpCase::RopeStore(layer) => b.attention(layer, false),
         OpCase::Attention(layer) => b.attention(layer, true),
@@ -302,6 +308,63 @@ impl Builder {
         // a gated unit's outputs are products of two sums
         let scale = if act.is_some() { built.scale.max(sum * sum / 2.0) } else { built.scale.max(sum) };
         Built { scale, ..built }
+    }
+
+    /// One of an expert's two matrices, for all experts: as an op, their elements and their biases.
+    fn stacked(
+        &mut self,
+        ty: TensorType,
+        rows: usize,
+        cols: usize,
+        experts: usize,
+        bias: bool,
+    ) -> (Linear, Vec<f64>, Vec<f64>) {
+        let (weight, elements) = self.matrix(ty, rows * experts, cols);
+        self.weights[weight.0 as usize].experts = experts;
+        let (id, biases) = if bias { Some(self.vector(rows * experts)) } else { None }.unzip();
+        (Linear { weight, bias: id }, elements, biases.unwrap_or_else(|| vec![0.0; rows * experts]))
+    }
+
+    fn mixture(
+        mut self,
+        ty: TensorType,
+        (cols, rows, experts): (usize, usize, usize),
+        routing: Routing,
+        n: usize,
+        bias: bool,
+    ) -> Built {
+        let used = routing.used;
+        let (x, inputs) = self.input(n.min(cols), cols);
+        let (router, router_elements) = self.matrix(TensorType::F32, experts, cols);
+        let first = self.stacked(ty, rows, cols, experts, bias);
+        let second = self.stacked(ty, cols, rows, experts, bias);
+        let [scores, routes, units, parts, out] =
+            [experts, 2 * used, used * rows, used * cols, cols].map(|width| self.buffer(width));
+        self.body.extend([
+            Op::MatMul { linears: vec![Linear { weight: router, bias: None }], x, add: None, out: scores },
+            Op::Route { x: scores, routing, out: routes },
+            Op::Experts { linears: vec![first.0], x, routes, out: units },
+            Op::Experts { linears: vec![second.0], x: units, routes, out: parts },
+            Op::Combine { x: parts, weights: routes, first: used, sigmoid: false, add: None, out },
+        ]);
+        let logits = self.show(out, cols);
+        let expert = |(_, elements, biases): &(Linear, Vec<f64>, Vec<f64>), e: usize, x: &[f64]| -> Vec<f64> {
+            let (size, len) = (elements.len() / experts, biases.len() / experts);
+            let y = reference::mat_vec(&elements[e * size..][..size], x);
+            y.iter().zip(&biases[e * len..][..len]).map(|(y, b)| y + b).collect()
+        };
+        let tokens = tokens(n, inputs.len());
+        let answer = |&t: &u32| {
+            let x = &inputs[t as usize];
+            let mut sum = vec![0.0; cols];
+            for (e, weight) in reference::route(&reference::mat_vec(&router_elements, x), &routing) {
+                let part = expert(&second, e, &expert(&first, e, x));
+                sum.iter_mut().zip(part).for_each(|(sum, y)| *sum += weight * y);
+            }
+            sum
+        };
+        let expected = tokens.iter().flat_map(answer).collect();
+        self.finish(out, logits, vec![tokens], expected)
     }
 
     fn activate(mut self, cols: usize, act: Act, gated: bool, n: usize) -> Built {

@@ -176,6 +176,21 @@ pub(super) enum OpCase {
         bias: bool,
         activation: Option<Act>,
     },
+    /// Scores by a random matrix, Route, Experts of `rows` outputs, Experts of `cols`, Combine.
+    Mixture {
+        ty: String,
+        cols: usize,
+        rows: usize,
+        experts: usize,
+        used: usize,
+        n: usize,
+        #[serde(default)]
+        bias: bool,
+        #[serde(default)]
+        sigmoid: bool,
+        #[serde(default)]
+        normalized: bool,
+    },
     /// The q heads after rope.
     RopeStore(Layer),
     Attention(Layer),
@@ -234,6 +249,7 @@ const FILES: &[&str] = &[
     include_str!("../../cases/norm.toml"),
     include_str!("../../cases/mat_mul.toml"),
     include_str!("../../cases/norm_mat_mul.toml"),
+    include_str!("../../cases/mixture.toml"),
     include_str!("../../cases/rope_store.toml"),
     include_str!("../../cases/attention.toml"),
     include_str!("../../cases/attention_f32.toml"),
@@ -298,9 +314,10 @@ fn name(table: &Table) -> String {
 /// Whether rows of `cols` elements consist of whole blocks of the type.
 fn fits(op: &OpCase) -> bool {
     match op {
-        OpCase::Embed { ty, cols, .. } | OpCase::MatMul { ty, cols, .. } | OpCase::NormMatMul { ty, cols, .. } => {
-            cols % tensor_type(ty).block_len() == 0
-        }
+        OpCase::Embed { ty, cols, .. }
+        | OpCase::MatMul { ty, cols, .. }
+        | OpCase::NormMatMul { ty, cols, .. }
+        | OpCase::Mixture { ty, cols, .. } => cols % tensor_type(ty).block_len() == 0,
         _ => true,
     }
 }

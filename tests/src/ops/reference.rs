@@ -1,5 +1,7 @@
 //! Every op in f64, as plainly as its formula. A matrix is its elements row by row.
 
+use gabion::graph::{Gating, Routing};
+
 use super::case::{Act, Kind, Layer, Style};
 
 /// Root of the mean square.
@@ -53,6 +55,20 @@ fn erf(x: f64) -> f64 {
         factor * (-(i as f64 * h).powi(2)).exp()
     };
     std::f64::consts::FRAC_2_SQRT_PI * h / 3.0 * (0..=STEPS).map(term).sum::<f64>()
+}
+
+/// The experts that a row goes to, with their probabilities.
+pub(super) fn route(scores: &[f64], routing: &Routing) -> Vec<(usize, f64)> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let exps: f64 = scores.iter().map(|s| s.exp()).sum();
+    let probability = |s: f64| match routing.gating {
+        Gating::Softmax => s.exp() / exps,
+        Gating::Sigmoid => 1.0 / (1.0 + (-s).exp()),
+    };
+    let chosen: Vec<_> = order.into_iter().take(routing.used).map(|e| (e, probability(scores[e]))).collect();
+    let sum = if routing.normalized { chosen.iter().map(|(_, p)| p).sum() } else { 1.0 };
+    chosen.into_iter().map(|(e, p)| (e, p / sum)).collect()
 }
 
 pub(super) fn scale(x: &[f64], factor: f64, cap: f64) -> Vec<f64> {

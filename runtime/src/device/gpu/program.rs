@@ -14,7 +14,7 @@ use super::state::Buffers;
 use crate::device::StateOptions;
 use crate::device::check;
 use crate::error::{Error, Result};
-use crate::graph::Plan;
+use crate::graph::{Op, Plan};
 
 /// Elements of a head that rope_store's and attention's workgroup memory holds.
 const MAX_HEAD_DIM: usize = 512;
@@ -27,6 +27,16 @@ pub(super) fn stride(width: usize) -> usize {
 /// What no kernel can do is refused before weights are loaded.
 pub(super) fn check(plan: &Plan) -> Result<()> {
     check::check(plan, |ty| layout(ty).is_some())?;
+    let odd = plan.body.iter().find_map(|op| match op {
+        Op::Experts { linears, x, .. } => {
+            let cols = linears.iter().map(|linear| plan.weight(linear.weight).cols).find(|cols| cols % 4 != 0)?;
+            (plan.width(*x) != cols).then_some(cols)
+        }
+        _ => None,
+    });
+    if let Some(cols) = odd {
+        return Err(Error::Unsupported(format!("experts of {cols} units on a GPU (a multiple of 4)")));
+    }
     match plan.layers.iter().map(|layer| layer.head_dim).find(|dim| dim % 2 == 1 || *dim > MAX_HEAD_DIM) {
         Some(dim) => Err(Error::Unsupported(format!("head size {dim} on a GPU (even, at most {MAX_HEAD_DIM})"))),
         None => Ok(()),
