@@ -162,6 +162,15 @@
 /// A GPU interface implemented on the CPU. Never chosen by "auto": the CPU path is much faster.
 #define GABION_DEVICE_SOFTWARE 2
 
+/// The form that the model's family defines.
+#define GABION_GELU_DEFAULT 0
+
+/// The tanh approximation.
+#define GABION_GELU_TANH 1
+
+/// The exact function.
+#define GABION_GELU_ERF 2
+
 /// What suits the model: f16, or f32 where it was loaded `exact`.
 #define GABION_KV_DEFAULT 0
 
@@ -283,6 +292,9 @@ typedef struct {
     gabion_progress_fn progress;
     /// Handed to `progress`.
     void *progress_user_data;
+    /// Which GELU to compute with: GABION_GELU_*. A file does not tell which one its model was trained with; the default is
+    /// what the models of its family define. llama.cpp computes the tanh form for all: for its numbers, take that.
+    int32_t gelu;
 } gabion_model_options;
 
 /// What a model is. The strings are NUL-terminated and live as long as the model.
@@ -359,6 +371,8 @@ typedef struct {
     size_t n_batch;
     /// Bytes that it may take; 0 for what the device says it has: Linux what is free, Vulkan all of a GPU's.
     uint64_t memory_limit;
+    /// As in gabion_model_options.
+    int32_t gelu;
 } gabion_fit_options;
 
 /// What a model is and takes. The strings are NUL-terminated and live as long as the gabion_fit.

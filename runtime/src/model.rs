@@ -19,7 +19,8 @@ const CHUNK: usize = 4 << 20;
 pub struct ModelOptions {
     /// Whether to keep activations in float32 and default to a float32 cache: slower, the same on every device.
     pub exact: bool,
-    /// Which GELU to compute with, instead of the one that the model's family defines.
+    /// Which GELU to compute with, instead of the one that the models of its family define: a file does not tell which one it
+    /// was trained with. llama.cpp computes the tanh form for all.
     pub gelu: Option<Gelu>,
 }
 

@@ -228,17 +228,49 @@ static void later_sizes(const gabion_model *model) {
     CHECK(info.known.struct_size == sizeof info && info.more[0] == 0 && info.more[1] == 0);
 }
 
-static void wrong_values(const gabion_runtime *runtime, const gabion_model *model, gabion_session *session) {
+/* A program built against the first header, whose structs end before what came since: what lies there is not read. */
+static void earlier_sizes(const gabion_runtime *runtime, const char *path) {
+    gabion_model_options model_options;
+    gabion_fit_options fit_options;
+    gabion_model *model;
+    gabion_fit *fit;
+
+    OK(gabion_model_options_init(&model_options, sizeof model_options));
+    model_options.struct_size = offsetof(gabion_model_options, gelu);
+    model_options.gelu = 77;
+    OK(gabion_model_open(runtime, path, NUL, &model_options, &model));
+    gabion_model_free(model);
+    OK(gabion_fit_options_init(&fit_options, sizeof fit_options));
+    fit_options.struct_size = offsetof(gabion_fit_options, gelu);
+    fit_options.gelu = 77;
+    OK(gabion_fit_open(runtime, path, NUL, &fit_options, &fit));
+    gabion_fit_free(fit);
+}
+
+static void wrong_values(const gabion_runtime *runtime, const gabion_model *model, gabion_session *session,
+                         const char *path) {
     const uint32_t ids[1] = {1};
+    gabion_model_options model_options;
     gabion_runtime_options runtime_options;
     gabion_session_options session_options;
     gabion_generate_options options;
     gabion_string stop = {NULL, 4};
     gabion_runtime *new_runtime;
+    gabion_model *new_model;
     gabion_session *new_session;
     gabion_generation *generation;
 
-    (void)runtime;
+    OK(gabion_model_options_init(&model_options, sizeof model_options));
+    CHECK(model_options.gelu == GABION_GELU_DEFAULT);
+    model_options.gelu = 3;
+    STATUS(INVALID, gabion_model_open(runtime, path, NUL, &model_options, &new_model));
+    CHECK(strstr(gabion_last_error(), "gelu 3"));
+    model_options.gelu = -1;
+    STATUS(INVALID, gabion_model_open(runtime, path, NUL, &model_options, &new_model));
+    model_options.gelu = GABION_GELU_ERF;
+    OK(gabion_model_open(runtime, path, NUL, &model_options, &new_model));
+    gabion_model_free(new_model);
+
     OK(gabion_runtime_options_init(&runtime_options, sizeof runtime_options));
     runtime_options.device = "\xff";
     STATUS(INVALID, gabion_runtime_new(&runtime_options, &new_runtime));
@@ -292,7 +324,8 @@ int main(int argc, char **argv) {
     nulls_with_a_session(session);
     wrong_sizes(runtime, model, session, argv[1]);
     later_sizes(model);
-    wrong_values(runtime, model, session);
+    earlier_sizes(runtime, argv[1]);
+    wrong_values(runtime, model, session, argv[1]);
     gabion_session_free(session);
     gabion_model_free(model);
     gabion_runtime_free(runtime);

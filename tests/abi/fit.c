@@ -103,6 +103,12 @@ static void wrong(const gabion_runtime *runtime, const char *path) {
     options.kv_type = 77;
     STATUS(INVALID, gabion_fit_open(runtime, path, NUL, &options, &fit));
     options.kv_type = GABION_KV_DEFAULT;
+    options.gelu = 77;
+    STATUS(INVALID, gabion_fit_open(runtime, path, NUL, &options, &fit));
+    CHECK(strstr(gabion_last_error(), "gelu 77"));
+    options.gelu = GABION_GELU_TANH;
+    OK(gabion_fit_open(runtime, path, NUL, &options, &fit));
+    gabion_fit_free(fit);
     options.n_ctx = SIZE_MAX;
     STATUS(INVALID, gabion_fit_open(runtime, path, NUL, &options, &fit));
     options.struct_size = 0;

@@ -54,6 +54,12 @@ void errors(const gabion::Runtime &runtime, const std::string &path) {
     CHECK(thrown([&] { gabion::Model::from_memory(runtime, nullptr, 0); }) == GABION_ERROR_GGUF);
     CHECK(thrown([&] { gabion::fit(runtime, "missing"); }) == GABION_ERROR_IO);
     CHECK(thrown([&] { gabion::fit(runtime, nullptr, 0); }) == GABION_ERROR_GGUF);
+    gabion::ModelOptions unknown;
+    unknown.gelu = 9;
+    CHECK(thrown([&] { gabion::Model(runtime, path, unknown); }) == GABION_ERROR_INVALID_ARGUMENT);
+    gabion::FitOptions unfit;
+    unfit.gelu = 9;
+    CHECK(thrown([&] { gabion::fit(runtime, path, unfit); }) == GABION_ERROR_INVALID_ARGUMENT);
     gabion::ModelOptions options;
     options.on_progress = [](uint64_t, uint64_t) { return false; };
     CHECK(thrown([&] { gabion::Model(runtime, path, options); }) == GABION_ERROR_CANCELLED);

@@ -89,8 +89,11 @@ test('what cannot run is named', { skip: !tiny('llama.gguf'), timeout: 60_000 },
       await thrown(fit('/nowhere.gguf', { device: 'cpu' })),
       await thrown(fit(bytes.buffer, { device: 'cpu', memory: -1 })),
       await thrown(fit(bytes.buffer, { device: 'cpu', kv: 'f8' })),
+      await thrown(fit(bytes.buffer, { device: 'cpu', gelu: 'relu' })),
     ];
   });
-  assert.deepEqual(errors.map(({ code }) => code), ['unsupported', 'gguf', 'io', 'invalid_argument', 'invalid_argument']);
+  const wrong = Array(3).fill('invalid_argument');
+  assert.deepEqual(errors.map(({ code }) => code), ['unsupported', 'gguf', 'io', ...wrong]);
   assert.ok(errors[0].message.includes("architecture 'runes'"), errors[0].message);
+  assert.ok(errors[5].message.includes("gelu 'relu'"), errors[5].message);
 });

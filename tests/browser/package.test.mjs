@@ -326,3 +326,24 @@ for (const name of ['llama', 'qwen2', 'gemma3']) {
     }
   });
 }
+
+test('gelu takes the form it is told', { skip: !tiny('gptneox.gguf'), timeout: 60_000 }, async () => {
+  const [own, erf, tanh, error] = await web.page.evaluate(async () => {
+    const { Model } = await import('/package/index.js');
+    const logits = async (gelu) => {
+      const model = await Model.load('/shared/tiny/gptneox.gguf', { device: 'cpu', exact: true, gelu });
+      const session = await model.session();
+      await session.sync([1, 2, 3]);
+      const found = Array.from(await session.logits());
+      await model.dispose();
+      return found;
+    };
+    const unknown = logits('relu').then(() => null, ({ code, message }) => `${code}: ${message}`);
+    return [await logits(), await logits('erf'), await logits('tanh'), await unknown];
+  });
+  // the models of this family define the exact function
+  assert.deepEqual(own, erf);
+  assert.notDeepEqual(erf, tanh);
+  assert.ok(erf.every((logit, i) => Math.abs(logit - tanh[i]) < 0.05));
+  assert.match(error, /^invalid_argument: .*gelu 'relu'/);
+});

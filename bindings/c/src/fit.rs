@@ -7,7 +7,7 @@ use gabion::gguf::Header;
 use gabion::{Fit, FitOptions, KvType, Model, ModelOptions, Result, SessionOptions};
 
 use crate::input::{Versioned, bytes, handle, options, slice};
-use crate::model::file_path;
+use crate::model::{GABION_GELU_DEFAULT, file_path, gelu_form};
 use crate::output::{create, destroy, fill, fill_sized};
 use crate::runtime::gabion_runtime;
 use crate::session::{GABION_KV_DEFAULT, GABION_KV_F16, GABION_KV_F32, GABION_KV_Q4_0, GABION_KV_Q8_0, kv_type};
@@ -40,6 +40,8 @@ pub struct gabion_fit_options {
     pub n_batch: usize,
     /// Bytes that it may take; 0 for what the device says it has: Linux what is free, Vulkan all of a GPU's.
     pub memory_limit: u64,
+    /// As in gabion_model_options.
+    pub gelu: i32,
 }
 
 // SAFETY: repr(C), begins with its size, only integers
@@ -47,7 +49,15 @@ unsafe impl Versioned for gabion_fit_options {
     const FIRST_SIZE: usize = offset_of!(Self, memory_limit) + size_of::<u64>();
     fn initial() -> Self {
         let struct_size = size_of::<Self>();
-        Self { struct_size, exact: 0, kv_type: GABION_KV_DEFAULT, n_ctx: 0, n_batch: 0, memory_limit: 0 }
+        Self {
+            struct_size,
+            exact: 0,
+            kv_type: GABION_KV_DEFAULT,
+            n_ctx: 0,
+            n_batch: 0,
+            memory_limit: 0,
+            gelu: GABION_GELU_DEFAULT,
+        }
     }
 }
 
@@ -170,9 +180,10 @@ pub unsafe extern "C" fn gabion_fit_from_memory(
 unsafe fn fit_options(ptr: *const gabion_fit_options) -> Result<FitOptions> {
     // SAFETY: passed on to the caller
     let given = unsafe { options(ptr, "options") }?;
+    let model = ModelOptions { exact: given.exact != 0, gelu: gelu_form(given.gelu)? };
     let session = SessionOptions { n_ctx: given.n_ctx, n_batch: given.n_batch, kv: kv_type(given.kv_type)? };
     let memory = Some(given.memory_limit).filter(|&bytes| bytes > 0);
-    Ok(FitOptions { model: ModelOptions { exact: given.exact != 0, ..Default::default() }, session, memory })
+    Ok(FitOptions { model, session, memory })
 }
 
 fn describe(runtime: &gabion_runtime, header: &Header, options: &FitOptions) -> Result<gabion_fit> {

@@ -6,12 +6,29 @@ use std::path::PathBuf;
 use std::ptr::null_mut;
 
 use gabion::gguf::{BytesSource, Value};
-use gabion::{Model, ModelOptions, Progress, Result};
+use gabion::{Error, Gelu, Model, ModelOptions, Progress, Result};
 
 use crate::input::{Versioned, bytes, handle, options, slice, text};
 use crate::output::{copy_text, create, destroy, fill, fill_sized};
 use crate::runtime::gabion_runtime;
 use crate::status::{GABION_NOT_FOUND, c_string, gabion_status, guard, guard_free};
+
+/// The form that the model's family defines.
+pub const GABION_GELU_DEFAULT: i32 = 0;
+/// The tanh approximation.
+pub const GABION_GELU_TANH: i32 = 1;
+/// The exact function.
+pub const GABION_GELU_ERF: i32 = 2;
+
+/// The form of a GABION_GELU_*.
+pub(crate) fn gelu_form(number: i32) -> Result<Option<Gelu>> {
+    Ok(Some(match number {
+        GABION_GELU_DEFAULT => return Ok(None),
+        GABION_GELU_TANH => Gelu::Tanh,
+        GABION_GELU_ERF => Gelu::Erf,
+        other => return Err(Error::InvalidArgument(format!("gelu {other} is not one of GABION_GELU_*"))),
+    }))
+}
 
 /// A loaded model.
 ///
@@ -41,13 +58,17 @@ pub struct gabion_model_options {
     pub progress: gabion_progress_fn,
     /// Handed to `progress`.
     pub progress_user_data: *mut c_void,
+    /// Which GELU to compute with: GABION_GELU_*. A file does not tell which one its model was trained with; the default is
+    /// what the models of its family define. llama.cpp computes the tanh form for all: for its numbers, take that.
+    pub gelu: i32,
 }
 
 // SAFETY: repr(C), begins with its size, only integers, raw pointers and a nullable function pointer
 unsafe impl Versioned for gabion_model_options {
     const FIRST_SIZE: usize = offset_of!(Self, progress_user_data) + size_of::<*mut c_void>();
     fn initial() -> Self {
-        Self { struct_size: size_of::<Self>(), exact: 0, progress: None, progress_user_data: null_mut() }
+        let struct_size = size_of::<Self>();
+        Self { struct_size, exact: 0, progress: None, progress_user_data: null_mut(), gelu: GABION_GELU_DEFAULT }
     }
 }
 
@@ -150,8 +171,7 @@ pub(crate) fn file_path(bytes: &[u8]) -> Result<PathBuf> {
 
 #[cfg(not(unix))]
 pub(crate) fn file_path(bytes: &[u8]) -> Result<PathBuf> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|e| gabion::Error::InvalidArgument(format!("path is not UTF-8: {e}")))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| Error::InvalidArgument(format!("path is not UTF-8: {e}")))?;
     Ok(text.into())
 }
 
@@ -164,7 +184,7 @@ unsafe fn load_options(ptr: *const gabion_model_options) -> Result<(ModelOptions
         // SAFETY: the callback's contract
         given.progress.is_none_or(|call| unsafe { call(at.loaded, at.total, given.progress_user_data) })
     };
-    Ok((ModelOptions { exact: given.exact != 0, ..Default::default() }, progress))
+    Ok((ModelOptions { exact: given.exact != 0, gelu: gelu_form(given.gelu)? }, progress))
 }
 
 fn describe(model: Model) -> gabion_model {

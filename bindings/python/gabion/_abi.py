@@ -30,6 +30,7 @@ NOT_FOUND = 3
 
 DEVICE_KINDS = ("cpu", "gpu", "software")
 KV_TYPES = {None: 0, "f16": 1, "f32": 2, "q8_0": 3, "q4_0": 4}
+GELUS = {None: 0, "tanh": 1, "erf": 2}
 STOP_REASONS = (None, "eog", "stop", "length", "context")
 NO_TOKEN = 0xFFFF_FFFF
 
@@ -74,6 +75,7 @@ class gabion_model_options(Structure):
         ("exact", c_uint32),
         ("progress", gabion_progress_fn),
         ("progress_user_data", c_void_p),
+        ("gelu", c_int32),
     ]
 
 
@@ -119,6 +121,7 @@ class gabion_fit_options(Structure):
         ("n_ctx", c_size_t),
         ("n_batch", c_size_t),
         ("memory_limit", c_uint64),
+        ("gelu", c_int32),
     ]
 
 

@@ -10,7 +10,7 @@ import threading
 from array import array
 from ctypes import byref, c_size_t, c_uint32, c_void_p
 from pathlib import Path
-from typing import Any, Callable, Iterable, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional
 
 from . import _abi
 from .errors import InvalidArgument, error
@@ -72,6 +72,14 @@ def initial(struct: type[_abi.S], init: Callable[..., int]) -> _abi.S:
     options = struct()
     check(init(byref(options), ctypes.sizeof(struct)))
     return options
+
+
+def choice(what: str, name: Optional[str], numbers: Mapping[Optional[str], int]) -> int:
+    """The library's number for an option that is one of a few names."""
+    if name not in numbers:
+        *names, last = map(repr, numbers)
+        raise InvalidArgument(f"{what} is {name!r}, not {', '.join(names)} or {last}")
+    return numbers[name]
 
 
 def text_out(call: Callable[..., int]) -> Optional[str]:

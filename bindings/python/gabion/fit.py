@@ -7,7 +7,7 @@ from ctypes import byref, c_uint8
 from typing import Optional, Union
 
 from . import _abi
-from ._library import Handle, check, initial, lib
+from ._library import Handle, check, choice, initial, lib
 from .errors import InvalidArgument
 from .model import open_runtime
 from .types import Fit
@@ -23,6 +23,7 @@ def fit(
     n_batch: int = 0,
     kv: Optional[str] = None,
     exact: bool = False,
+    gelu: Optional[str] = None,
     memory: Optional[int] = None,
     threads: int = 0,
     level: Optional[str] = None,
@@ -32,14 +33,13 @@ def fit(
 
     model: path of the GGUF file (of a split model, the first), or bytes: the start of a file, at least its header.
     n_ctx, n_batch, kv: as for `Model.session`.
-    device, threads, level, exact: as for `Model`.
+    device, threads, level, exact, gelu: as for `Model`.
     memory: bytes that it may take; None for what the device says it has, where it does."""
-    if kv not in _abi.KV_TYPES:
-        raise InvalidArgument(f"kv is {kv!r}, not None, 'f16', 'f32', 'q8_0' or 'q4_0'")
     if memory is not None and memory <= 0:
         raise InvalidArgument(f"memory is {memory}, not a positive number of bytes")
     options = initial(_abi.gabion_fit_options, lib.gabion_fit_options_init)
-    options.exact, options.kv_type, options.memory_limit = exact, _abi.KV_TYPES[kv], memory or 0
+    options.exact, options.memory_limit = exact, memory or 0
+    options.kv_type, options.gelu = choice("kv", kv, _abi.KV_TYPES), choice("gelu", gelu, _abi.GELUS)
     options.n_ctx, options.n_batch = n_ctx, n_batch
     runtime = open_runtime(device, threads, level)
     try:

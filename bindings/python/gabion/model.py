@@ -7,7 +7,7 @@ from ctypes import byref, c_uint8
 from typing import Any, Callable, Iterator, Mapping, Optional, Sequence, Union
 
 from . import _abi
-from ._library import Handle, check, ids_in, ids_out, initial, lib, text_out, user_callback
+from ._library import Handle, check, choice, ids_in, ids_out, initial, lib, text_out, user_callback
 from .chat import Chat
 from .session import Session
 from .types import DeviceInfo, ModelInfo
@@ -41,6 +41,12 @@ def open_runtime(device: str, threads: int, level: Optional[str]) -> Handle:
         kernels = level.encode()
         options.level, options.level_len = kernels, len(kernels)
     return Handle.make(lib.gabion_runtime_free, lambda made: lib.gabion_runtime_new(byref(options), made))
+
+
+def _model_options(exact: bool, gelu: Optional[str]) -> _abi.gabion_model_options:
+    options = initial(_abi.gabion_model_options, lib.gabion_model_options_init)
+    options.exact, options.gelu = exact, choice("gelu", gelu, _abi.GELUS)
+    return options
 
 
 class Metadata(Mapping[str, str]):
@@ -83,6 +89,7 @@ class Model:
         threads: int = 0,
         level: Optional[str] = None,
         exact: bool = False,
+        gelu: Optional[str] = None,
         progress: Optional[Progress] = None,
     ) -> None:
         """Loads the GGUF file at `path`; of a split model, the first file.
@@ -91,10 +98,12 @@ class Model:
         threads: of the CPU device; 0 for one per core.
         level: kernels of a GPU, e.g. "base"; None for the best that pays on the adapter.
         exact: float32 activations and cache: slower, the same on every device.
+        gelu: "tanh" or "erf"; a file does not tell which GELU its model was trained with. None for what the models of its
+            family define. llama.cpp computes the tanh form for all: for its numbers, take that.
         progress: called with (loaded bytes, total bytes); returning False cancels."""
         name = os.fsencode(path)
         open_file = lambda *to: lib.gabion_model_open(to[0], name, len(name), *to[1:])  # noqa: E731
-        self._load(open_runtime(device, threads, level), exact, progress, open_file)
+        self._load(_model_options(exact, gelu), open_runtime(device, threads, level), progress, open_file)
 
     @classmethod
     def from_bytes(
@@ -105,6 +114,7 @@ class Model:
         threads: int = 0,
         level: Optional[str] = None,
         exact: bool = False,
+        gelu: Optional[str] = None,
         progress: Optional[Progress] = None,
     ) -> Model:
         """Loads a model from the bytes of its whole file, which are copied."""
@@ -112,12 +122,16 @@ class Model:
         size = len(data)
         raw = (c_uint8 * size).from_buffer_copy(data) if size else None
         load = lambda *to: lib.gabion_model_from_memory(to[0], raw, size, *to[1:])  # noqa: E731
-        model._load(open_runtime(device, threads, level), exact, progress, load)
+        model._load(_model_options(exact, gelu), open_runtime(device, threads, level), progress, load)
         return model
 
-    def _load(self, runtime: Handle, exact: bool, progress: Optional[Progress], call: Callable[..., int]) -> None:
-        options = initial(_abi.gabion_model_options, lib.gabion_model_options_init)
-        options.exact = exact
+    def _load(
+        self,
+        options: _abi.gabion_model_options,
+        runtime: Handle,
+        progress: Optional[Progress],
+        call: Callable[..., int],
+    ) -> None:
         thrown: list[BaseException] = []
         if progress:
             options.progress, thrown = user_callback(_abi.gabion_progress_fn, progress)

@@ -8,8 +8,7 @@ from ctypes import POINTER, byref, c_float, c_size_t, c_uint32, string_at
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Union
 
 from . import _abi
-from ._library import Handle, check, ids_in, initial, lib
-from .errors import InvalidArgument
+from ._library import Handle, check, choice, ids_in, initial, lib
 from .generation import Generation
 from .types import Prompt, Synced
 
@@ -23,10 +22,8 @@ class Session:
 
     def __init__(self, model: Model, *, n_ctx: int = 0, n_batch: int = 0, kv: Optional[str] = None) -> None:
         """Use `Model.session`."""
-        if kv not in _abi.KV_TYPES:
-            raise InvalidArgument(f"kv is {kv!r}, not None, 'f16', 'f32', 'q8_0' or 'q4_0'")
         options = initial(_abi.gabion_session_options, lib.gabion_session_options_init)
-        options.n_ctx, options.n_batch, options.kv_type = n_ctx, n_batch, _abi.KV_TYPES[kv]
+        options.n_ctx, options.n_batch, options.kv_type = n_ctx, n_batch, choice("kv", kv, _abi.KV_TYPES)
         #: The model it runs.
         self.model = model
         with model._handle as pointer:

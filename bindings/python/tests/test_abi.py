@@ -123,6 +123,8 @@ def test_constants():
     assert [found[f"DEVICE_{kind.upper()}"] for kind in _abi.DEVICE_KINDS] == [0, 1, 2]
     kinds = {name[3:]: value for name, value in found.items() if name.startswith("KV_")}
     assert kinds == {(name or "default").upper(): value for name, value in _abi.KV_TYPES.items()}
+    forms = {name[5:]: value for name, value in found.items() if name.startswith("GELU_")}
+    assert forms == {(name or "default").upper(): value for name, value in _abi.GELUS.items()}
     stops = ["NONE", "EOG", "STRING", "MAX_TOKENS", "CONTEXT"]
     assert [found[f"STOP_{name}"] for name in stops] == list(range(len(_abi.STOP_REASONS)))
     assert "GABION_NO_TOKEN UINT32_MAX" in HEADER and _abi.NO_TOKEN == 2**32 - 1

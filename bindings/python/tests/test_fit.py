@@ -20,6 +20,7 @@ def test_options_reach_it(model_path):
     fit = gabion.fit(model_path, "cpu", n_ctx=100, n_batch=8, kv="q8_0", exact=True)
     assert (fit.n_ctx, fit.n_batch, fit.kv) == (100, 8, "q8_0")
     assert gabion.fit(model_path, "cpu", n_ctx=100, n_batch=8, exact=True).kv == "f32"
+    assert gabion.fit(model_path, "cpu", gelu="tanh") == gabion.fit(model_path, "cpu")
 
 
 def test_what_does_not_fit_says_why(model_path):
@@ -44,7 +45,7 @@ def test_what_cannot_run_is_named(model_path):
         gabion.fit(data, "cpu")
 
 
-@pytest.mark.parametrize("wrong", [{"kv": "f8"}, {"memory": 0}, {"n_ctx": 1 << 30}])
+@pytest.mark.parametrize("wrong", [{"kv": "f8"}, {"gelu": "relu"}, {"memory": 0}, {"n_ctx": 1 << 30}])
 def test_wrong_options(model_path, wrong):
     with pytest.raises(gabion.InvalidArgument):
         gabion.fit(model_path, "cpu", **wrong)

@@ -2,6 +2,7 @@
 
 import gabion
 import pytest
+from conftest import shared
 
 
 def test_devices_begin_with_the_cpu():
@@ -69,6 +70,27 @@ def test_an_exception_in_progress_comes_out(model_path):
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         gabion.Model(model_path, "cpu", progress=progress)
+
+
+def test_gelu_takes_the_form_it_is_told():
+    path = shared("tiny/gptneox.gguf")
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+
+    def logits(gelu):
+        with gabion.Model(path, "cpu", exact=True, gelu=gelu) as model, model.session() as session:
+            session.sync([1, 2, 3])
+            return session.logits
+
+    # the models of this family define the exact function
+    assert logits(None) == logits("erf") != logits("tanh")
+    assert all(abs(a - b) < 0.05 for a, b in zip(logits("erf"), logits("tanh")))
+
+
+def test_an_unknown_gelu_is_named(model_path):
+    for make in (gabion.Model, lambda path, **options: gabion.Model.from_bytes(path.read_bytes(), **options)):
+        with pytest.raises(gabion.InvalidArgument, match="gelu is 'relu', not None, 'tanh' or 'erf'"):
+            make(model_path, gelu="relu")
 
 
 def test_from_bytes(model_path, model):

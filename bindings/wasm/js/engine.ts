@@ -20,7 +20,8 @@ export interface LoadArgs {
   files: FileInput[];
   device: NonNullable<LoadOptions['device']>;
   level: string | undefined;
-  exact: boolean;
+  exact: LoadOptions['exact'];
+  gelu: LoadOptions['gelu'];
   wasm: string | ArrayBuffer | undefined;
 }
 
@@ -141,7 +142,7 @@ export class Engine {
         emit({ ...progress, status: 'progress' });
         return !signal.aborted;
       };
-      this.#model = await wasm.Model.load(this.#runtime, list, args.exact, tell);
+      this.#model = await wasm.Model.load(this.#runtime, list, args, tell);
       emit({ ...progress, status: 'ready' });
     } finally {
       list.forEach((file) => file.close());
@@ -156,7 +157,7 @@ export class Engine {
     const list = files(args.files, signal);
     try {
       await Promise.all(list.map((file) => file.open()));
-      const found = await runtime.fit(list, args.exact, args.session, args.memory);
+      const found = await runtime.fit(list, args, args.session, args.memory);
       return { ...found, device: await describe(runtime) };
     } finally {
       list.forEach((file) => file.close());

@@ -10,11 +10,11 @@ import type {
   Fit, FitOptions, LoadOptions, MemoryInfo, Message, ModelInfo, ModelSource, SessionOptions, Tokens,
 } from './types.js';
 
-type Where = Pick<LoadOptions, 'device' | 'level' | 'exact' | 'worker' | 'wasm'>;
+type Where = Pick<LoadOptions, 'device' | 'level' | 'exact' | 'gelu' | 'worker' | 'wasm'>;
 
-function loadArgs(source: ModelSource, { device = 'auto', level, exact = false, wasm }: Where): LoadArgs {
+function loadArgs(source: ModelSource, { device = 'auto', level, exact, gelu, wasm }: Where): LoadArgs {
   const binary = wasm === undefined || wasm instanceof ArrayBuffer ? wasm : absolute(String(wasm));
-  return { files: inputs(source), device, level, exact, wasm: binary };
+  return { files: inputs(source), device, level, exact, gelu, wasm: binary };
 }
 
 function open({ worker = typeof Worker !== 'undefined' }: Where): Port {

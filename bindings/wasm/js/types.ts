@@ -16,6 +16,11 @@ export interface LoadOptions {
   level?: string;
   /** Keeps activations and the KV cache in float32: slower, the same text on every device. Default false. */
   exact?: boolean;
+  /**
+   * Which GELU to compute with. A file does not tell which one its model was trained with; the default is what the models
+   * of its family define. llama.cpp computes the `tanh` form for all: for its numbers, take that.
+   */
+  gelu?: 'tanh' | 'erf';
   /** Runs everything in a Web Worker that the package starts itself. Default: true where there are workers. */
   worker?: boolean;
   /** Called while loading. */
@@ -60,7 +65,9 @@ export interface ModelInfo {
   device: DeviceInfo;
 }
 
-export interface FitOptions extends SessionOptions, Pick<LoadOptions, 'device' | 'level' | 'exact' | 'worker' | 'signal' | 'wasm'> {
+type FitLoadOptions = Pick<LoadOptions, 'device' | 'level' | 'exact' | 'gelu' | 'worker' | 'signal' | 'wasm'>;
+
+export interface FitOptions extends SessionOptions, FitLoadOptions {
   /** Bytes that it may take. Default: on the CPU what is left of the wasm memory's 4 GiB; of a GPU no browser tells. */
   memory?: number;
 }

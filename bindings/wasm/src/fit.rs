@@ -1,13 +1,13 @@
 //! `fit`: what a model would take, from the headers of its files.
 
 use gabion::gguf::read_headers;
-use gabion::{Fit, FitOptions, ModelOptions};
+use gabion::{Fit, FitOptions};
 use wasm_bindgen::prelude::*;
 
 use crate::convert::object;
 use crate::failure::to_js;
 use crate::model::Runtime;
-use crate::options::{self, JsSessionOptions};
+use crate::options::{self, JsModelOptions, JsSessionOptions};
 use crate::source::{JsFile, JsSource};
 
 #[wasm_bindgen]
@@ -16,18 +16,14 @@ impl Runtime {
     pub async fn fit(
         &self,
         files: Vec<JsFile>,
-        exact: bool,
+        model: JsModelOptions,
         session: JsSessionOptions,
         memory: Option<f64>,
     ) -> Result<JsValue, JsValue> {
-        let session = options::session(&session).map_err(to_js)?;
+        let (model, session) = (options::model(&model).map_err(to_js)?, options::session(&session).map_err(to_js)?);
         let mut files: Vec<JsSource> = files.into_iter().map(JsSource::new).collect();
         let header = read_headers(&mut files).await.map_err(to_js)?;
-        let options = FitOptions {
-            model: ModelOptions { exact, ..Default::default() },
-            session,
-            memory: memory.map(|bytes| bytes as u64),
-        };
+        let options = FitOptions { model, session, memory: memory.map(|bytes| bytes as u64) };
         Ok(fit_to_js(&self.inner().fit(&header, &options).map_err(to_js)?))
     }
 }

@@ -1,12 +1,12 @@
 //! `Runtime` and `Model`.
 
-use gabion::{ChatOptions, DeviceInfo, DeviceKind, Message, ModelOptions, Progress, RuntimeOptions};
+use gabion::{ChatOptions, DeviceInfo, DeviceKind, Message, Progress, RuntimeOptions};
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::object;
 use crate::failure::to_js;
-use crate::options::{self, JsSessionOptions};
+use crate::options::{self, JsModelOptions, JsSessionOptions};
 use crate::session::Session;
 use crate::source::{JsFile, JsSource};
 
@@ -60,15 +60,15 @@ impl Model {
     pub async fn load(
         runtime: &Runtime,
         files: Vec<JsFile>,
-        exact: bool,
+        options: JsModelOptions,
         progress: Function,
     ) -> Result<Model, JsValue> {
+        let options = options::model(&options).map_err(to_js)?;
         let files = files.into_iter().map(JsSource::new).collect();
         let mut tell = |Progress { loaded, total }| {
             let answer = progress.call2(&JsValue::NULL, &(loaded as f64).into(), &(total as f64).into());
             answer.is_ok_and(|go_on| go_on != JsValue::FALSE)
         };
-        let options = ModelOptions { exact, ..Default::default() };
         Ok(Self(gabion::Model::load(files, &runtime.0, &options, &mut tell).await.map_err(to_js)?))
     }
 

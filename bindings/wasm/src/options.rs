@@ -1,10 +1,17 @@
 //! Options that TypeScript has checked, read field by field.
 
-use gabion::{GenerateOptions, KvType, SamplerOptions, SessionOptions};
+use gabion::{Gelu, GenerateOptions, KvType, ModelOptions, SamplerOptions, SessionOptions};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
+    /// What of `LoadOptions` of `js/types.ts` is about the model.
+    pub type JsModelOptions;
+    #[wasm_bindgen(method, getter)]
+    fn exact(this: &JsModelOptions) -> Option<bool>;
+    #[wasm_bindgen(method, getter)]
+    fn gelu(this: &JsModelOptions) -> Option<String>;
+
     /// `SessionOptions` of `js/types.ts`.
     pub type JsSessionOptions;
     #[wasm_bindgen(method, getter, js_name = contextSize)]
@@ -34,6 +41,15 @@ extern "C" {
     fn ignore_eog(this: &JsGenerateOptions) -> Option<bool>;
     #[wasm_bindgen(method, getter)]
     fn logprobs(this: &JsGenerateOptions) -> Option<u32>;
+}
+
+pub(crate) fn model(js: &JsModelOptions) -> Result<ModelOptions, gabion::Error> {
+    let known = |name: &String| match name.as_str() {
+        "tanh" => Ok(Gelu::Tanh),
+        "erf" => Ok(Gelu::Erf),
+        _ => Err(gabion::Error::InvalidArgument(format!("gelu '{name}': tanh and erf are known"))),
+    };
+    Ok(ModelOptions { exact: js.exact().unwrap_or(false), gelu: js.gelu().as_ref().map(known).transpose()? })
 }
 
 pub(crate) fn session(js: &JsSessionOptions) -> Result<SessionOptions, gabion::Error> {

@@ -41,18 +41,19 @@ public struct Fit: Sendable {
     /// this version cannot run. Any thread may call it.
     ///
     /// - Parameters:
-    ///   - device: as for `Model`.
+    ///   - device, threads, level, exact, gelu: as for `Model`.
     ///   - contextSize: tokens; 0 for the smaller of 4096 and what the model was trained for.
     ///   - memory: bytes that it may take; nil for what the device says it has, where it does.
     public init(
         path: String, device: String = "auto", threads: Int = 0, level: String? = nil, exact: Bool = false,
-        contextSize: Int = 0, memory: UInt64? = nil
+        gelu: Gelu? = nil, contextSize: Int = 0, memory: UInt64? = nil
     ) throws {
         let runtime = try Model.runtime(device, threads, level)
         defer { gabion_runtime_free(runtime) }
         var options = gabion_fit_options()
         try check(gabion_fit_options_init(&options, MemoryLayout<gabion_fit_options>.size))
         options.exact = exact ? 1 : 0
+        options.gelu = gelu?.form ?? GABION_GELU_DEFAULT
         options.n_ctx = contextSize
         options.memory_limit = memory ?? 0
         let texts = Texts()

@@ -14,6 +14,22 @@ public struct Message: Sendable {
     }
 }
 
+/// Which GELU a model is computed with.
+public enum Gelu: Sendable {
+    /// The tanh approximation.
+    case tanh
+    /// The exact function.
+    case erf
+
+    /// A GABION_GELU_*.
+    var form: Int32 {
+        switch self {
+        case .tanh: return GABION_GELU_TANH
+        case .erf: return GABION_GELU_ERF
+        }
+    }
+}
+
 /// What a model is.
 public struct ModelInfo: Sendable {
     /// The family, e.g. "llama".
@@ -43,16 +59,19 @@ public final class Model: @unchecked Sendable {  // the library's own contract: 
     ///   - threads: of the CPU device; 0 for one per core.
     ///   - level: kernels of a GPU, e.g. "base"; nil for the best that pays on the adapter.
     ///   - exact: float32 activations and cache: slower, the same on every device.
+    ///   - gelu: which GELU to compute with. A file does not tell which one its model was trained with; nil takes what the
+    ///     models of its family define. llama.cpp computes the tanh form for all: for its numbers, take that.
     ///   - progress: gets loaded and total bytes; returning false cancels.
     public init(
         path: String, device: String = "auto", threads: Int = 0, level: String? = nil, exact: Bool = false,
-        progress: ((UInt64, UInt64) -> Bool)? = nil
+        gelu: Gelu? = nil, progress: ((UInt64, UInt64) -> Bool)? = nil
     ) throws {
         let runtime = try Model.runtime(device, threads, level)
         defer { gabion_runtime_free(runtime) }
         var options = gabion_model_options()
         try check(gabion_model_options_init(&options, MemoryLayout<gabion_model_options>.size))
         options.exact = exact ? 1 : 0
+        options.gelu = gelu?.form ?? GABION_GELU_DEFAULT
         let box = progress.map(ProgressBox.init)
         if let box {
             options.progress_user_data = Unmanaged.passUnretained(box).toOpaque()
