@@ -201,11 +201,11 @@ fn default_paths_keep_the_perplexity_on_the_cpu() {
     check_default(GEMMA3, &best, 4);
 }
 
+/// Gemma 3's 262144 logits a row take minutes there, and its greedy tokens are compared anyway.
 #[test]
 fn default_paths_keep_the_perplexity_on_a_software_gpu() {
     if let Some(gpu) = devices::gpu_runtime() {
         check_default(SMOLLM2, &gpu, 1);
-        check_default(GEMMA3, &gpu, 1);
     }
 }
 
