@@ -20,7 +20,8 @@ def test_options_reach_it(model_path):
     fit = gabion.fit(model_path, "cpu", n_ctx=100, n_batch=8, kv="q8_0", exact=True)
     assert (fit.n_ctx, fit.n_batch, fit.kv) == (100, 8, "q8_0")
     assert gabion.fit(model_path, "cpu", n_ctx=100, n_batch=8, exact=True).kv == "f32"
-    assert gabion.fit(model_path, "cpu", gelu="tanh") == gabion.fit(model_path, "cpu")
+    # how much memory is free changes from call to call
+    assert gabion.fit(model_path, "cpu", gelu="tanh", memory=1 << 34) == gabion.fit(model_path, "cpu", memory=1 << 34)
 
 
 def test_what_does_not_fit_says_why(model_path):
