@@ -13,6 +13,7 @@ pub mod quant;
 pub mod sample;
 pub mod text;
 
+mod embed;
 mod fit;
 mod generate;
 mod model;
@@ -21,8 +22,9 @@ mod quantize;
 mod runtime;
 mod session;
 
-pub use arch::Gelu;
+pub use arch::{Gelu, Pooling};
 pub use device::{CancelFlag, DeviceInfo, DeviceKind, DeviceLimits, KvType};
+pub use embed::{Embedder, EmbedderOptions};
 pub use error::{Error, Result};
 pub use fit::{Fit, FitOptions, ModelInfo};
 pub use generate::{GenerateOptions, Generation, Piece, StopReason, Token};

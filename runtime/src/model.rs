@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::arch::{self, Gelu, ModelSpec};
+use crate::embed::{Embedder, EmbedderOptions};
 use crate::device::{DeviceInfo, Loader, Precision, Weights};
 use crate::error::{Error, Result};
 use crate::gguf::{self, GgufError, Header, Mapped, Source, TensorInfo};
@@ -151,6 +152,11 @@ impl Model {
     /// A new session, with an empty context.
     pub fn session(&self, options: &SessionOptions) -> Result<Session> {
         Session::new(self.clone(), options)
+    }
+
+    /// Makes vectors of texts, if it is an encoder.
+    pub fn embedder(&self, options: &EmbedderOptions) -> Result<Embedder> {
+        Embedder::new(self.clone(), options)
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {

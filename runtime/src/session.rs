@@ -6,6 +6,7 @@ use crate::arch::ModelSpec;
 use crate::device::{
     Batch, CancelFlag, Candidates, DeviceInfo, KvType, Outputs, State, StateOptions, Step, kv_capacity,
 };
+use crate::embed;
 use crate::error::{Error, Result};
 use crate::graph::AttentionPlan;
 use crate::model::Model;
@@ -59,6 +60,9 @@ pub struct Session {
 impl Session {
     pub(crate) fn new(model: Model, options: &SessionOptions) -> Result<Self> {
         let spec = model.spec();
+        if spec.output.is_none() {
+            return Err(Error::Unsupported(format!("a session of '{}', an encoder: it embeds texts", spec.arch)));
+        }
         let options = state_options(spec, model.device(), model.options().exact, options)?;
         if options.n_ctx > spec.n_ctx_train {
             let (n_ctx, trained) = (options.n_ctx, spec.n_ctx_train);
@@ -316,6 +320,9 @@ pub(crate) fn state_options(
     exact: bool,
     options: &SessionOptions,
 ) -> Result<StateOptions> {
+    if spec.output.is_none() {
+        return embed::state_options(spec, options.n_ctx);
+    }
     let trained = spec.n_ctx_train;
     let n_ctx = if options.n_ctx == 0 { DEFAULT_CTX.min(trained) } else { options.n_ctx };
     if n_ctx > MAX_CTX {

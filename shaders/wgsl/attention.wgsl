@@ -7,6 +7,7 @@ override ROWS: u32 = 1u;
 #import shared/run
 #import shared/cache
 #import shared/attend
+#import shared/visible
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
 @group(0) @binding(3) var<storage, read> keys: array<Word>;
 @group(0) @binding(4) var<storage, read> values: array<Word>;
@@ -34,11 +35,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         acc[e] = vec4<f32>(0.0);
     }
     workgroupBarrier();
-    let end = row + run.pos + 1u;
-    let window = select(shape.window, 0xFFFFFFFFu, shape.window == 0u);
-    let seen = Seen(end - min(end, vec4<u32>(window)), end, end - 1u);
+    let x = visible(row.x);
+    let y = visible(row.y);
+    let z = visible(row.z);
+    let w = visible(row.w);
+    let seen = Seen(vec4<u32>(x.x, y.x, z.x, w.x), vec4<u32>(x.y, y.y, z.y, w.y), row + run.pos);
     slopes = slopes_of(head);
-    let last = max(max(end.x, end.y), max(end.z, end.w));
+    let last = max(max(x.y, y.y), max(z.y, w.y));
     let nothing = Softmax(vec4<f32>(LOWEST), vec4<f32>(0.0));
     let softmax = attend(lane, kv_head, seen.first.x, last, seen, nothing);
     let l = sum_of_all(lane, softmax.l);

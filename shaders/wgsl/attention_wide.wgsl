@@ -12,6 +12,7 @@ override WIDTH: u32 = 64u;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 @group(0) @binding(6) var<storage, read> arena: array<f32>;
 #import shared/scores
+#import shared/visible
 #import shared/sinks
 // two arrays, so that two barriers a block suffice
 var<workgroup> scores: array<f32, 256>;
@@ -31,8 +32,10 @@ fn score(query: u32, kv_head: u32, slot: u32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let kv_head = group.x / (shape.heads / shape.kv_heads);
     let query = group.y * (shape.qkv_stride / 2u) + group.x * shape.pairs;
-    let end = run.pos + group.y + 1u;
-    let first = select(0u, end - shape.window, shape.window != 0u && end > shape.window);
+    let seen = visible(group.y);
+    let first = seen.x;
+    let end = seen.y;
+    let own_pos = run.pos + group.y;
     let pair = min(lane, shape.pairs - 1u);
     let steepness = slope(group.x);
     var m = LOWEST;
@@ -43,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let start = block % shape.capacity;
         // lanes without a key repeat the last one
         let key = min(lane, count - 1u);
-        let own = score(query, kv_head, ring(start + key)) - steepness * f32(end - 1u - block - key);
+        let own = score(query, kv_head, ring(start + key)) - steepness * f32(max(own_pos, block + key) - min(own_pos, block + key));
         scores[lane] = own;
         workgroupBarrier();
         var top = m;

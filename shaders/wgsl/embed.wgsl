@@ -1,4 +1,5 @@
-// out = scale * table[row], eight columns an invocation; rows over y. `row` is that of the token, or of the position. A table of several parts has one dispatch for each,
+// out = scale * table[row], eight columns an invocation; rows over y. `row` is that of the token, of the position,
+// or the first. A table of several parts has one dispatch for each,
 // and tokens of other parts are skipped.
 struct Shape {
     // columns; units per row of the planes
@@ -10,8 +11,8 @@ struct Shape {
     first_tile: u32,
     out_stride: u32,
     scale: f32,
-    // 1 where rows are those of positions
-    positions: u32,
+    // 0: rows are those of tokens, 1: of positions, 2: the first
+    by: u32,
     // 1 where out is added to
     accumulate: u32,
 }
@@ -33,8 +34,8 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let column = 8u * id.x;
     var token = run.tokens[id.y] - shape.first;
-    if (shape.positions != 0u) {
-        token = run.pos + id.y - shape.first;
+    if (shape.by != 0u) {
+        token = select(0u, run.pos + id.y, shape.by == 1u) - shape.first;
     }
     if (token >= shape.count || column >= shape.k) {
         return;

@@ -37,6 +37,19 @@ pub struct TinyPrompt {
     pub greedy_margin: Vec<f32>,
 }
 
+/// A text of an encoder.
+#[derive(Debug, Deserialize)]
+pub struct TinyText {
+    /// Its tokens.
+    pub ids: Vec<u32>,
+    /// The states of the first two.
+    pub token_embeddings: Vec<Vec<f32>>,
+    /// The length of every token's state.
+    pub token_norms: Vec<f32>,
+    /// The mean of all states.
+    pub pooled_mean: Vec<f32>,
+}
+
 /// One run of a real model (shared/golden).
 #[derive(Debug, Deserialize)]
 pub struct Real {

@@ -2,7 +2,7 @@
 
 use gabion::gguf::{BytesSource, Header, Owned, Parse, read_headers};
 use gabion::quant::TensorType;
-use gabion::{Error, Fit, FitOptions, KvType, Model, ModelOptions, Runtime, SessionOptions};
+use gabion::{EmbedderOptions, Error, Fit, FitOptions, KvType, Model, ModelOptions, Runtime, SessionOptions};
 use gabion_tests::alloc::{Counting, peak};
 use gabion_tests::devices;
 use gabion_tests::hostile::models;
@@ -88,8 +88,12 @@ fn every_tiny_model_takes_what_was_foretold() {
             let Ok(fit) = runtime.fit(&header, &options) else { continue };
             let model = Model::open(&path, &runtime, &options.model, &mut |_| true).unwrap();
             assert_eq!(fit.weight_bytes, model.weight_bytes(), "{name}");
-            let session = model.session(&options.session).unwrap();
-            assert_eq!(fit.kv_bytes + fit.scratch_bytes, session.bytes(), "{name}");
+            let max_tokens = options.session.n_ctx;
+            let taken = match model.spec().output {
+                Some(_) => model.session(&options.session).unwrap().bytes(),
+                None => model.embedder(&EmbedderOptions { max_tokens, ..Default::default() }).unwrap().bytes(),
+            };
+            assert_eq!(fit.kv_bytes + fit.scratch_bytes, taken, "{name}");
             seen += 1;
         }
     }

@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod chat;
 mod devices;
+mod embed;
 mod failure;
 mod fit;
 mod generate;
@@ -45,6 +46,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Fit(args) => fit::fit(&cli.global, args),
         Command::Tokenize(args) => tokenize::tokenize(&cli.global, args),
         Command::Score(args) => score::score(&cli.global, args),
+        Command::Embed(args) => embed::embed(&cli.global, args),
         Command::Perplexity(args) => perplexity::perplexity(&cli.global, args),
         Command::Bench(args) => bench::bench(&cli.global, args),
         Command::Devices(args) => devices::devices(args),

@@ -4,7 +4,7 @@ use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
     Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormKind, NormSpec,
-    Norms, QkNorm, Rope, RopeStyle,
+    Norms, Pooling, QkNorm, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
 
@@ -25,6 +25,8 @@ pub(super) struct Decoder {
     pub(super) attention_scale: Option<f32>,
     pub(super) attention_softcap: Option<f32>,
     pub(super) alibi: Option<f32>,
+    /// It has no output matrix, and its tokens see the whole text.
+    pub(super) encoder: bool,
     /// Embeddings are normed.
     pub(super) embedding_norm: bool,
     /// One logit a head that takes part in the softmax.
@@ -45,17 +47,23 @@ pub(super) enum QkNorms {
     Whole,
 }
 
-/// Names of a block's norms before attention, of its output, before the feed-forward layer, of its output.
+/// Names of a block's norms: for attention and for the feed-forward layer, of its input, its output, and the stream after it.
 #[derive(Clone, Copy)]
-pub(super) struct NormNames(pub(super) [Option<&'static str>; 4]);
+pub(super) struct NormNames(pub(super) [[Option<&'static str>; 3]; 2]);
 
 impl NormNames {
-    pub(super) const PRE: Self = Self([Some("attn_norm"), None, Some("ffn_norm"), None]);
+    pub(super) const PRE: Self = Self([[Some("attn_norm"), None, None], [Some("ffn_norm"), None, None]]);
     /// Both halves of a parallel block read one norm.
-    pub(super) const ONE: Self = Self([Some("attn_norm"), None, None, None]);
-    pub(super) const POST: Self = Self([None, Some("post_attention_norm"), None, Some("post_ffw_norm")]);
-    pub(super) const SANDWICH: Self =
-        Self([Some("attn_norm"), Some("post_attention_norm"), Some("ffn_norm"), Some("post_ffw_norm")]);
+    pub(super) const ONE: Self = Self([[Some("attn_norm"), None, None], [None; 3]]);
+    pub(super) const POST: Self =
+        Self([[None, Some("post_attention_norm"), None], [None, Some("post_ffw_norm"), None]]);
+    pub(super) const SANDWICH: Self = Self([
+        [Some("attn_norm"), Some("post_attention_norm"), None],
+        [Some("ffn_norm"), Some("post_ffw_norm"), None],
+    ]);
+    /// As BERT has them.
+    pub(super) const STREAM: Self =
+        Self([[None, None, Some("attn_output_norm")], [None, None, Some("layer_output_norm")]]);
 }
 
 /// Sizes that every decoder states.
@@ -151,6 +159,7 @@ impl Decoder {
             attention_scale: keys.f32("attention.scale")?.filter(|&scale| scale > 0.0),
             attention_softcap: None,
             alibi: None,
+            encoder: false,
             embedding_norm: false,
             positions: false,
             sinks: false,
@@ -163,11 +172,15 @@ impl Decoder {
     /// Finds every tensor and checks its shape.
     pub(super) fn build(self, keys: &Keys<'_>, sizes: &Sizes) -> Result<ModelSpec> {
         refuse_unread(keys)?;
-        let layers = (0..sizes.n_layer).map(|i| self.layer(keys, sizes, i)).collect::<Result<_>>()?;
+        let mut layers = (0..sizes.n_layer).map(|i| self.layer(keys, sizes, i)).collect::<Result<Vec<_>>>()?;
         let embedding = keys.tensor("token_embd.weight", &[sizes.n_embd, sizes.n_vocab])?;
         let output = match keys.header.tensor("output.weight") {
-            Some(_) => keys.linear("output", sizes.n_embd, sizes.n_vocab)?,
-            None => LinearSpec { weight: embedding.clone(), bias: None, inputs: sizes.n_embd, outputs: sizes.n_vocab },
+            _ if self.encoder => None,
+            Some(_) => Some(keys.linear("output", sizes.n_embd, sizes.n_vocab)?),
+            None => {
+                let (inputs, outputs) = (sizes.n_embd, sizes.n_vocab);
+                Some(LinearSpec { weight: embedding.clone(), bias: None, inputs, outputs })
+            }
         };
         let norm = |base: &str| self.norm_spec(keys, base, sizes.n_embd);
         let positions = || keys.tensor("position_embd.weight", &[sizes.n_embd, sizes.n_ctx_train]);
@@ -183,11 +196,17 @@ impl Decoder {
             embedding_scale: self.embedding_scale / unit,
             embedding,
             positions: self.positions.then(positions).transpose()?,
+            types: types(keys, sizes.n_embd)?,
             embedding_norm: self.embedding_norm.then(|| norm("token_embd_norm")).transpose()?,
+            // where the stream is normed, the last block's norm is the last of all
+            output_norm: match layers.last_mut().and_then(|layer| layer.ffn_norms.stream.take()) {
+                Some(last) => last,
+                None => norm("output_norm")?,
+            },
             layers,
-            output_norm: norm("output_norm")?,
             ropes: self.ropes,
             output,
+            pooling: pooling(keys)?,
             logit_scale: self.logit_scale,
             final_softcap: keys.softcap("final_logit_softcapping")?,
         })
@@ -203,13 +222,20 @@ impl Decoder {
 
     fn layer(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<LayerSpec> {
         let norm = |name: Option<&str>| {
-            name.map(|name| self.norm_spec(keys, &format!("blk.{i}.{name}"), s.n_embd)).transpose()
+            // embeddings that are normed need no norm before the first block (ModernBERT)
+            let base = name.map(|name| format!("blk.{i}.{name}"));
+            let missing = |base: &String| keys.header.tensor(&format!("{base}.weight")).is_none();
+            let base = base.filter(|base| !(i == 0 && self.embedding_norm && missing(base)));
+            base.map(|base| self.norm_spec(keys, &base, s.n_embd)).transpose()
         };
-        let NormNames([attn, attn_output, ffn, ffn_output]) = self.norms;
+        let norms = |[input, output, stream]: [Option<&str>; 3]| {
+            Ok::<_, Error>(Norms { input: norm(input)?, output: norm(output)?, stream: norm(stream)? })
+        };
+        let NormNames([attn, ffn]) = self.norms;
         Ok(LayerSpec {
-            attn_norms: Norms { input: norm(attn)?, output: norm(attn_output)?, stream: None },
+            attn_norms: norms(attn)?,
             attention: self.attention(keys, s, i)?,
-            ffn_norms: Norms { input: norm(ffn)?, output: norm(ffn_output)?, stream: None },
+            ffn_norms: norms(ffn)?,
             ffn: self.ffn(keys, s, i)?,
             mixture: self.mixture(keys, s, i)?,
             parallel: self.parallel,
@@ -288,12 +314,31 @@ impl Decoder {
             softcap: self.attention_softcap,
             alibi: self.alibi,
             sinks: self.sinks.then(|| keys.tensor(&name("attn_sinks.weight"), &[heads])).transpose()?,
+            causal: !self.encoder,
             window,
             rope,
             qk_norm: qk_norm.transpose()?,
             qkv: keys.linears(&name("attn_qkv"), &qkv, s.n_embd)?,
             o: keys.linear(&name("attn_output"), q_width, s.n_embd)?,
         })
+    }
+}
+
+/// A table of token types: the rows of those that a file has, 2 nearly always.
+fn types(keys: &Keys<'_>, n_embd: usize) -> Result<Option<String>> {
+    let tensor = keys.header.tensor("token_types.weight");
+    let rows = tensor.map(|tensor| usize::try_from(tensor.dims[1]).unwrap_or(0).max(1));
+    rows.map(|rows| keys.tensor("token_types.weight", &[n_embd, rows])).transpose()
+}
+
+fn pooling(keys: &Keys<'_>) -> Result<Option<Pooling>> {
+    match keys.u32("pooling_type")?.unwrap_or(0) {
+        0 => Ok(None),
+        1 => Ok(Some(Pooling::Mean)),
+        2 => Ok(Some(Pooling::First)),
+        3 => Ok(Some(Pooling::Last)),
+        4 => Err(Error::Unsupported(format!("rerankers ({}, '{}')", keys.key("pooling_type"), keys.arch))),
+        other => Err(keys.bad("pooling_type", format!("{other} is not a kind of pooling"))),
     }
 }
 

@@ -7,7 +7,7 @@ use super::spec::{Activation, ModelSpec, RopeStyle};
 use crate::error::Result;
 
 /// `attn_norm` belongs to the feed-forward layer where there is a second one.
-const TWO: NormNames = NormNames([Some("attn_norm_2"), None, Some("attn_norm"), None]);
+const TWO: NormNames = NormNames([[Some("attn_norm_2"), None, None], [Some("attn_norm"), None, None]]);
 
 pub(super) fn spec(keys: &Keys<'_>) -> Result<ModelSpec> {
     let sizes = Sizes::read(keys)?;

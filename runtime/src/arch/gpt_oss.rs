@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::spec::{Activation, ModelSpec, RopeStyle};
 use crate::error::Result;
 
-const NORMS: NormNames = NormNames([Some("attn_norm"), None, Some("post_attention_norm"), None]);
+const NORMS: NormNames = NormNames([[Some("attn_norm"), None, None], [Some("post_attention_norm"), None, None]]);
 
 pub(super) fn spec(keys: &Keys<'_>) -> Result<ModelSpec> {
     let sizes = Sizes::read(keys)?;

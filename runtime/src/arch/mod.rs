@@ -7,12 +7,13 @@ mod spec;
 
 pub use spec::{
     Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormKind, NormSpec,
-    Norms, QkNorm, Rope, RopeStyle,
+    Norms, Pooling, QkNorm, Rope, RopeStyle,
 };
 
 use crate::error::{Error, Result};
 use crate::gguf::Header;
 
+mod bert;
 mod bloom;
 mod cohere;
 mod falcon;
@@ -64,6 +65,10 @@ const FAMILIES: &[Family] = &[
     ("starcoder", gpt2::spec),
     ("bloom", bloom::spec),
     ("mpt", mpt::spec),
+    ("bert", bert::bert),
+    ("nomic-bert", bert::nomic),
+    ("modern-bert", bert::modern),
+    ("gemma-embedding", gemma3::embedding),
 ];
 
 /// Which GELU a model is computed with.

@@ -99,7 +99,9 @@ pub struct AttentionSpec {
     pub alibi: Option<f32>,
     /// Name of one logit per head that takes part in the softmax and has no value.
     pub sinks: Option<String>,
-    /// Position q sees positions k with q - k < window.
+    /// Whether a position sees only itself and those before it; else all of its text.
+    pub causal: bool,
+    /// Position q sees positions k with q - k < window, or, where it is not causal, with |q - k| <= window / 2.
     pub window: Option<usize>,
     /// Index into `ModelSpec::ropes`.
     pub rope: usize,
@@ -180,7 +182,18 @@ pub struct LayerSpec {
     pub parallel: bool,
 }
 
-/// A decoder-only model.
+/// How the states of a text's tokens become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// Their mean.
+    Mean,
+    /// The first token's.
+    First,
+    /// The last token's.
+    Last,
+}
+
+/// A model of one stack of blocks: a decoder, which has an output matrix, or an encoder, whose outputs are states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
     /// `general.architecture`.
@@ -201,16 +214,20 @@ pub struct ModelSpec {
     pub embedding: String,
     /// Name of a table of learned positions [n_embd, positions], added to embeddings.
     pub positions: Option<String>,
+    /// Name of a table of token types [n_embd, types], whose first row is added to embeddings.
+    pub types: Option<String>,
     /// Norm of embeddings.
     pub embedding_norm: Option<NormSpec>,
     /// Blocks in order.
     pub layers: Vec<LayerSpec>,
     /// Distinct rotary embeddings.
     pub ropes: Vec<Rope>,
-    /// Norm before the output matrix.
+    /// Norm of the last block's output.
     pub output_norm: NormSpec,
-    /// Output matrix; the embedding table's name where they are tied.
-    pub output: LinearSpec,
+    /// Output matrix; the embedding table's name where they are tied. An encoder has none.
+    pub output: Option<LinearSpec>,
+    /// What one vector is made of a text, where the file tells.
+    pub pooling: Option<Pooling>,
     /// Factor on logits.
     pub logit_scale: f32,
     /// logits = cap * tanh(logits / cap), after the factor

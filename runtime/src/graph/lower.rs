@@ -132,7 +132,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
             weights: Vec::new(),
             eps: spec.eps,
             n_embd: spec.n_embd,
-            n_vocab: spec.n_vocab,
+            n_vocab: spec.output.as_ref().map_or(spec.n_embd, |_| spec.n_vocab),
         })
     }
 
@@ -146,6 +146,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
             softcap: a.softcap,
             alibi: a.alibi,
             sinks: self.weights.optional(a.sinks.as_ref())?,
+            causal: a.causal,
             window: a.window,
             rope: a.rope,
             q_norm: self.weights.optional(heads.map(|norm| &norm.q))?,
@@ -218,6 +219,9 @@ impl<'a, 'b> Lowering<'a, 'b> {
         self.lookup(&spec.embedding, Lookup::Token, spec.embedding_scale, false, hidden)?;
         if let Some(table) = &spec.positions {
             self.lookup(table, Lookup::Position, 1.0, true, hidden)?;
+        }
+        if let Some(table) = &spec.types {
+            self.lookup(table, Lookup::First, 1.0, true, hidden)?;
         }
         let mut hidden = self.norm(hidden, spec.embedding_norm.as_ref())?;
         for (i, layer) in spec.layers.iter().enumerate() {
@@ -322,7 +326,8 @@ impl<'a, 'b> Lowering<'a, 'b> {
     fn head(&mut self, hidden: BufId) -> Result<BufId> {
         let spec = self.spec;
         let x = self.norm(hidden, Some(&spec.output_norm))?;
-        let logits = self.matmul(std::slice::from_ref(&spec.output), x)?;
+        let Some(output) = &spec.output else { return Ok(x) };
+        let logits = self.matmul(std::slice::from_ref(output), x)?;
         if spec.final_softcap.is_some() || spec.logit_scale != 1.0 {
             self.ops.push(Op::Scale { x: logits, factor: spec.logit_scale, cap: spec.final_softcap });
         }

@@ -78,7 +78,9 @@ pub struct AttentionPlan {
     pub alibi: Option<f32>,
     /// One logit per head that takes part in the softmax and has no value.
     pub sinks: Option<WeightId>,
-    /// A query at position q sees keys at positions in (q - window, q].
+    /// Whether a query sees only keys up to its own position; else all of its batch, which then is a whole text.
+    pub causal: bool,
+    /// A query at position q sees keys at positions in (q - window, q]; where it is not causal, those at most window / 2 away.
     pub window: Option<usize>,
     /// Index into `Plan::ropes`.
     pub rope: usize,
@@ -140,6 +142,8 @@ pub enum Lookup {
     Token,
     /// That of the position.
     Position,
+    /// The first.
+    First,
 }
 
 /// One operation, applied to every row (token) of a batch. Widths are elements per row.
@@ -306,7 +310,7 @@ pub struct Plan {
     pub eps: f32,
     /// Width of the residual stream.
     pub n_embd: usize,
-    /// Number of logits.
+    /// Number of logits, or of an encoder's outputs.
     pub n_vocab: usize,
 }
 
@@ -314,6 +318,10 @@ impl Plan {
     /// The most positions it knows, where they are learned.
     pub fn max_positions(&self) -> Option<usize> {
         self.tables(Lookup::Position)
+    }
+    /// Whether a batch must be a whole text.
+    pub fn needs_whole_texts(&self) -> bool {
+        self.layers.iter().any(|layer| !layer.causal)
     }
     /// Tokens are below this.
     pub fn max_tokens(&self) -> usize {

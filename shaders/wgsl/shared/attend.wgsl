@@ -85,7 +85,7 @@ fn four_scores(kv_head: u32, slots: vec4<u32>) -> mat4x4<f32> {
 // Keeps a score of key k of the block, for those that see it.
 fn kept(block: u32, k: u32, count: u32, seen: Seen, score: vec4<f32>) -> vec4<f32> {
     let pos = vec4<u32>(block + k);
-    let bent = capped(score) - slopes * vec4<f32>(seen.pos - min(pos, seen.pos));
+    let bent = capped(score) - slopes * vec4<f32>(max(pos, seen.pos) - min(pos, seen.pos));
     let visible = select(vec4<f32>(LOWEST), bent, (pos >= seen.first) & (pos < seen.end));
     if (k >= count) {
         return vec4<f32>(LOWEST);

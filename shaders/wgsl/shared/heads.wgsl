@@ -10,6 +10,8 @@ struct Shape {
     slots: u32,
     // positions a row sees, itself included; 0 for all
     window: u32,
+    // 1: a row sees itself and those before it; 0: those at most window / 2 away
+    causal: u32,
     scale: f32,
     softcap: f32,
     alibi: f32,

@@ -412,10 +412,11 @@ impl Builder {
                 row[q_width..].chunks_exact_mut(layer.head_dim).for_each(|head| data::through(ty, head));
             }
             rows.push(row);
-            expected.extend(if attend {
-                reference::attention(layer, scale, rope.sinks.as_deref(), &rows)
-            } else {
-                rows[i][..q_width].to_vec()
+        }
+        for i in 0..rows.len() {
+            expected.extend(match attend {
+                true => reference::attention(layer, scale, rope.sinks.as_deref(), &rows, i),
+                false => rows[i][..q_width].to_vec(),
             });
         }
         let mut built = self.finish(hidden, logits, split(&all, &layer.batches), expected);
@@ -451,6 +452,7 @@ impl Builder {
             softcap: (layer.softcap > 0.0).then_some(layer.softcap),
             alibi: (layer.alibi > 0.0).then_some(layer.alibi),
             sinks: id(&sinks),
+            causal: !layer.both_ways,
             window: (layer.window > 0).then_some(layer.window),
             rope: 0,
             q_norm: id(&q_norm),

@@ -97,6 +97,9 @@ pub(super) struct Layer {
     /// 0 is none.
     #[serde(default)]
     pub(super) window: usize,
+    /// Whether a row sees what comes after it, too; then there is one batch.
+    #[serde(default)]
+    pub(super) both_ways: bool,
     pub(super) style: Style,
     /// Rotated dimensions; default all.
     pub(super) n_rot: Option<usize>,

@@ -124,21 +124,26 @@ fn rotate(layer: &Layer, rope: &Rope, pos: usize, head: &mut [f64]) {
     }
 }
 
-/// Attention of the last of `rows` (turned projections from position 0 on) over all of them.
-pub(super) fn attention(layer: &Layer, scale: f64, sinks: Option<&[f64]>, rows: &[Vec<f64>]) -> Vec<f64> {
+/// Attention of one of `rows` (turned projections from position 0 on) over those that it sees.
+pub(super) fn attention(layer: &Layer, scale: f64, sinks: Option<&[f64]>, rows: &[Vec<f64>], own: usize) -> Vec<f64> {
     let dim = layer.head_dim;
-    let first = if layer.window == 0 { 0 } else { rows.len().saturating_sub(layer.window) };
-    let seen = &rows[first..];
-    let last = &rows[rows.len() - 1];
+    let sees = |k: usize| match (layer.both_ways, layer.window) {
+        (true, 0) => true,
+        (true, window) => own.abs_diff(k) <= window / 2,
+        (false, window) => k <= own && (window == 0 || own - k < window),
+    };
+    let first = (0..rows.len()).find(|&k| sees(k)).unwrap_or(0);
+    let seen: Vec<&Vec<f64>> = (0..rows.len()).filter(|&k| sees(k)).map(|k| &rows[k]).collect();
+    let last = &rows[own];
     let mut out = Vec::new();
     for head in 0..layer.heads {
         let kv_head = head / (layer.heads / layer.kv_heads);
         let key = (layer.heads + kv_head) * dim;
         let value = (layer.heads + layer.kv_heads + kv_head) * dim;
         let q = &last[head * dim..][..dim];
-        let dot = |row: &Vec<f64>| scale * q.iter().zip(&row[key..]).map(|(q, k)| q * k).sum::<f64>();
+        let dot = |row: &&Vec<f64>| scale * q.iter().zip(&row[key..]).map(|(q, k)| q * k).sum::<f64>();
         let slope = if layer.alibi == 0.0 { 0.0 } else { slope(layer, head) };
-        let score = |(i, row)| capped(dot(row), f64::from(layer.softcap)) - slope * (seen.len() - 1 - i) as f64;
+        let score = |(i, row): (usize, &&Vec<f64>)| capped(dot(row), f64::from(layer.softcap)) - slope * (first + i).abs_diff(own) as f64;
         let scores: Vec<f64> = seen.iter().enumerate().map(score).collect();
         let sink = sinks.map(|sinks| sinks[head]);
         let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);

@@ -17,6 +17,8 @@ pub(super) struct Attention<'a> {
     pub(super) width: usize,
     /// Position of the first row.
     pub(super) pos: usize,
+    /// Position after the last row.
+    pub(super) end: usize,
     /// `AttentionPlan::sinks`
     pub(super) sinks: Option<&'a [f32]>,
     /// Output, [n][heads * head_dim].
@@ -35,8 +37,12 @@ impl<'a> Attention<'a> {
 
     /// The positions row `t` sees.
     pub(super) fn visible(&self, t: usize) -> Range<usize> {
-        let end = self.pos + t + 1;
-        self.plan.window.map_or(0, |window| end.saturating_sub(window))..end
+        let own = self.pos + t;
+        match (self.plan.causal, self.plan.window) {
+            (true, window) => window.map_or(0, |window| (own + 1).saturating_sub(window))..own + 1,
+            (false, None) => 0..self.end,
+            (false, Some(window)) => own.saturating_sub(window / 2)..self.end.min(own + window / 2 + 1),
+        }
     }
 
     /// q of a row and head.
@@ -85,7 +91,7 @@ fn attend<E: Element>(
     for (score, pos) in scores.iter_mut().zip(positions.clone()) {
         let product = q.iter().enumerate().map(|(d, q)| q * ring.key(kv_head, pos, d)).sum::<f32>() * a.plan.scale;
         let capped = a.plan.softcap.map_or(product, |cap| cap * (product / cap).tanh());
-        *score = capped - slope * (a.pos + t - pos) as f32;
+        *score = capped - slope * (a.pos + t).abs_diff(pos) as f32;
     }
     softmax(scores, a.sink(head));
     out.fill(0.0);

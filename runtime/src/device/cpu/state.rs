@@ -163,6 +163,7 @@ impl CpuState {
                 let row = |t: usize| match by {
                     Lookup::Token => tokens[t] as usize,
                     Lookup::Position => rows.pos + t,
+                    Lookup::First => 0,
                 };
                 self.embed(weights.matrix(*table), rows.n, row, *scale, *add, plan, *out);
             }
@@ -365,6 +366,7 @@ impl CpuState {
             qkv: qkv_rows,
             width: plan.width(qkv),
             pos: rows.pos,
+            end: rows.pos + rows.n,
             sinks: plan.layers[layer].sinks.map(|id| weights.vector(id)),
             out: Parts::new(out),
         };

@@ -159,7 +159,7 @@ impl Builder<'_> {
                 ("first_tile", (piece.slab_row / TILE) as u32),
                 ("out_stride", out_stride),
                 ("scale", scale.to_bits()),
-                ("positions", u32::from(by == Lookup::Position)),
+                ("by", by as u32),
                 ("accumulate", u32::from(add)),
             ];
             let mut buffers = self.planes(piece.slab);

@@ -99,7 +99,7 @@ impl<'a> Fuser<'a, '_> {
 
     /// The turned queries and keys are not written back: nothing may read them later.
     fn attends(&self, qkv: BufId, layer: usize, of: BufId, later: &[Op]) -> bool {
-        let fits = self.plan.layers[layer].head_dim <= MAX_HEAD_DIM;
+        let fits = self.plan.layers[layer].head_dim <= MAX_HEAD_DIM && self.plan.layers[layer].causal;
         let read = later.iter().chain(&self.plan.head).any(|op| op.buffers().0.contains(&qkv));
         self.rules.single && qkv == of && fits && !read && qkv != self.plan.hidden && qkv != self.plan.logits
     }

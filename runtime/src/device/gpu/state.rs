@@ -213,7 +213,9 @@ impl RowLimits {
         let widest = plan.slots.iter().map(|&width| stride(width)).max().unwrap_or(1).max(1);
         let fitting = usize::try_from(gpu.max_storage_bytes()).unwrap_or(usize::MAX) / (4 * widest);
         let logits = LOGITS_BYTES / (4 * stride(plan.n_vocab).max(1));
-        let batch = options.max_batch.min(gpu.tuning.max_rows).min(fitting).max(1);
+        // what sees its whole text cannot be cut
+        let most = if plan.needs_whole_texts() { options.max_batch } else { gpu.tuning.max_rows };
+        let batch = options.max_batch.min(most).min(fitting).max(1);
         let outputs = options.max_outputs.min(batch).min(logits).max(1);
         Self { batch, outputs, packed_bytes: products.packed_bytes(plan, batch) }
     }
@@ -278,7 +280,8 @@ impl GpuState {
         buffers.tables = write_angles(&weights, &buffers.angles, options.n_ctx);
         let programs = program::build(&weights, &buffers)?;
         gpu.keep_pipelines();
-        let pace = Pace { rows: weights.gpu.tuning.first_rows.min(rows.batch), most: rows.batch };
+        let first = if plan.needs_whole_texts() { rows.batch } else { weights.gpu.tuning.first_rows };
+        let pace = Pace { rows: first.min(rows.batch), most: rows.batch };
         Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain })
     }
 
@@ -292,7 +295,10 @@ impl GpuState {
         if end > self.options.n_ctx {
             return Err(Error::ContextFull { wanted: end, limit: self.options.n_ctx });
         }
-        match batch.tokens.iter().find(|&&token| token as usize >= self.weights.plan.n_vocab) {
+        if self.weights.plan.needs_whole_texts() && n > self.rows.batch {
+            return Err(Error::Unsupported(format!("a text of {n} tokens ({} fit this device)", self.rows.batch)));
+        }
+        match batch.tokens.iter().find(|&&token| token as usize >= self.weights.plan.max_tokens()) {
             Some(token) => Err(Error::InvalidArgument(format!("token id {token} is outside the vocabulary"))),
             None => Ok(()),
         }
@@ -317,7 +323,7 @@ impl GpuState {
             };
             let start = Instant::now();
             self.chunk(&batch, done..done + rows, wanted, logits).await?;
-            if rows == self.pace.rows {
+            if rows == self.pace.rows && !self.weights.plan.needs_whole_texts() {
                 self.pace.observe(rows, start.elapsed());
             }
             done += rows;

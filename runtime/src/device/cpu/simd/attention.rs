@@ -86,7 +86,7 @@ fn bend(plan: &AttentionPlan, p: &mut [f32; CHUNK], first: usize, pos: usize, he
     }
     if plan.alibi.is_some() {
         let slope = plan.slope(head);
-        p.iter_mut().enumerate().for_each(|(i, p)| *p -= slope * (pos as i64 - (first + i) as i64) as f32);
+        p.iter_mut().enumerate().for_each(|(i, p)| *p -= slope * pos.abs_diff(first + i) as f32);
     }
 }
 

@@ -130,7 +130,7 @@ impl Builder<'_> {
         let mut fields = self.cache_fields(layer).to_vec();
         fields.extend([("qkv_stride", self.stride(qkv)), ("out_stride", self.stride(out))]);
         fields.extend(score_fields(a));
-        fields.extend([("window", window(a)), self.sinks(a)]);
+        fields.extend([("window", window(a)), ("causal", u32::from(a.causal)), self.sinks(a)]);
         let mut constants = [score_constants(a).as_slice(), &[sinks_constant(a)]].concat();
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
         buffers.extend([("out", self.slice(out)), ("arena", Slice::whole(&self.weights.arena))]);
@@ -143,7 +143,7 @@ impl Builder<'_> {
         }
         // rows of a window would start their blocks of keys at different positions, and round differently
         let heads = group.min(TILE_QUERIES);
-        let rows = if a.window.is_some() { 1 } else { (TILE_QUERIES / heads) as u32 };
+        let rows = if a.window.is_some() || !a.causal { 1 } else { (TILE_QUERIES / heads) as u32 };
         let grid = Grid::Rows { x: (a.kv_heads * group.div_ceil(heads)) as u32, each: rows };
         let width = self.tuning().attention_width(pairs);
         self.call(&format!("attention.{kv}"), &fields, &buffers, grid);

@@ -1,0 +1,10 @@
+// The positions that a row of a batch sees: first and end. Needs `shape.causal` and `shape.window`.
+fn visible(row: u32) -> vec2<u32> {
+    let own = run.pos + row;
+    let batch = run.pos + run.rows;
+    let window = select(shape.window, 0xFFFFFFu, shape.window == 0u);
+    if (shape.causal != 0u) {
+        return vec2<u32>(own + 1u - min(own + 1u, window), own + 1u);
+    }
+    return vec2<u32>(own - min(own, window / 2u), min(batch, own + window / 2u + 1u));
+}
