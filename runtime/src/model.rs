@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::arch::{self, Gelu, ModelSpec};
-use crate::embed::{Embedder, EmbedderOptions};
 use crate::device::{DeviceInfo, Loader, Precision, Weights};
+use crate::embed::{Embedder, EmbedderOptions};
 use crate::error::{Error, Result};
 use crate::gguf::{self, GgufError, Header, Mapped, Source, TensorInfo};
 use crate::graph::{self, Plan, WeightId};

@@ -7,7 +7,10 @@ use gabion::device::cpu::Level;
 #[cfg(feature = "gpu")]
 use gabion::device::gpu::GpuOptions;
 use gabion::quant::TensorType;
-use gabion::{EmbedderOptions, Error, Gelu, GenerateOptions, KvType, Model, ModelOptions, Pooling, Runtime, SamplerOptions, SessionOptions};
+use gabion::{
+    EmbedderOptions, Error, Gelu, GenerateOptions, KvType, Model, ModelOptions, Pooling, Runtime, SamplerOptions,
+    SessionOptions,
+};
 use gabion_tests::golden::{self, Tiny, TinyPrompt, TinyText, certain, nmse, position};
 use gabion_tests::{devices, shared};
 
@@ -20,17 +23,7 @@ const TOLERANCE: f32 = 1e-3;
 const PIECE: usize = 11;
 
 /// Files of families that this version does not run yet. It must say so by name; all others must run.
-const NOT_YET: &[&str] = &[
-    "deepseek2",
-    "gemma4",
-    "lfm2",
-    "mamba",
-    "mamba2",
-    "qwen35",
-    "qwen3next",
-    "t5",
-    "t5encoder",
-];
+const NOT_YET: &[&str] = &["deepseek2", "gemma4", "lfm2", "mamba", "mamba2", "qwen35", "qwen3next", "t5", "t5encoder"];
 
 /// Every tiny model, with its name.
 fn files() -> Vec<(String, PathBuf)> {
@@ -120,7 +113,8 @@ fn text_problems(model: &Model, text: &TinyText) -> Vec<String> {
     let norms: Vec<f32> = rows.iter().map(|row| row.iter().map(|x| x * x).sum::<f32>().sqrt()).collect();
     let pooled = embedder.embed_tokens(&text.ids).unwrap();
     let firsts = text.token_embeddings.iter().zip(&rows).map(|(wanted, row)| ("a token's state", nmse(wanted, row)));
-    let all = firsts.chain([("lengths", nmse(&text.token_norms, &norms)), ("the mean", nmse(&text.pooled_mean, &pooled))]);
+    let all =
+        firsts.chain([("lengths", nmse(&text.token_norms, &norms)), ("the mean", nmse(&text.pooled_mean, &pooled))]);
     let wrong = all.filter(|(_, off)| off.is_nan() || *off > NMSE);
     wrong.map(|(what, off)| format!("{what} of {} tokens: NMSE {off:.1e}", text.ids.len())).collect()
 }

@@ -57,10 +57,8 @@ impl NormNames {
     pub(super) const ONE: Self = Self([[Some("attn_norm"), None, None], [None; 3]]);
     pub(super) const POST: Self =
         Self([[None, Some("post_attention_norm"), None], [None, Some("post_ffw_norm"), None]]);
-    pub(super) const SANDWICH: Self = Self([
-        [Some("attn_norm"), Some("post_attention_norm"), None],
-        [Some("ffn_norm"), Some("post_ffw_norm"), None],
-    ]);
+    pub(super) const SANDWICH: Self =
+        Self([[Some("attn_norm"), Some("post_attention_norm"), None], [Some("ffn_norm"), Some("post_ffw_norm"), None]]);
     /// As BERT has them.
     pub(super) const STREAM: Self =
         Self([[None, None, Some("attn_output_norm")], [None, None, Some("layer_output_norm")]]);

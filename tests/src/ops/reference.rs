@@ -143,7 +143,9 @@ pub(super) fn attention(layer: &Layer, scale: f64, sinks: Option<&[f64]>, rows: 
         let q = &last[head * dim..][..dim];
         let dot = |row: &&Vec<f64>| scale * q.iter().zip(&row[key..]).map(|(q, k)| q * k).sum::<f64>();
         let slope = if layer.alibi == 0.0 { 0.0 } else { slope(layer, head) };
-        let score = |(i, row): (usize, &&Vec<f64>)| capped(dot(row), f64::from(layer.softcap)) - slope * (first + i).abs_diff(own) as f64;
+        let score = |(i, row): (usize, &&Vec<f64>)| {
+            capped(dot(row), f64::from(layer.softcap)) - slope * (first + i).abs_diff(own) as f64
+        };
         let scores: Vec<f64> = seen.iter().enumerate().map(score).collect();
         let sink = sinks.map(|sinks| sinks[head]);
         let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
