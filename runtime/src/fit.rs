@@ -119,7 +119,7 @@ impl Runtime {
         let (device, precision) = (self.device(), options.model.precision());
         let weights = device.weight_bytes(&plan)?;
         let limits = DeviceLimits { memory: options.memory.or(device.limits().memory), ..device.limits() };
-        let size = |session: &SessionOptions| state_options(&spec, self.info(), options.model.exact, session);
+        let size = |session: &SessionOptions| state_options(&spec, self.info(), options.model.precision(), session);
         let bytes = |options: &StateOptions| device.clone().state_bytes(plan.clone(), precision, options);
         let state = size(&options.session)?;
         let taken = bytes(&state)?;

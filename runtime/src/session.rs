@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::arch::ModelSpec;
 use crate::device::{
-    Batch, CancelFlag, Candidates, DeviceInfo, KvType, Outputs, State, StateOptions, Step, kv_capacity,
+    Batch, CancelFlag, Candidates, DeviceInfo, KvType, Outputs, Precision, State, StateOptions, Step, kv_capacity,
 };
 use crate::embed;
 use crate::error::{Error, Result};
@@ -63,7 +63,7 @@ impl Session {
         if spec.output.is_none() {
             return Err(Error::Unsupported(format!("a session of '{}', an encoder: it embeds texts", spec.arch)));
         }
-        let options = state_options(spec, model.device(), model.options().exact, options)?;
+        let options = state_options(spec, model.device(), model.options().precision(), options)?;
         if options.n_ctx > spec.n_ctx_train {
             let (n_ctx, trained) = (options.n_ctx, spec.n_ctx_train);
             log::warn!("a context of {n_ctx} is longer than the model was trained for ({trained})");
@@ -313,11 +313,11 @@ impl Session {
     }
 }
 
-/// The size of a session of a model that was loaded with `exact` or without.
+/// The size of a session of a model that is computed with `precision`.
 pub(crate) fn state_options(
     spec: &ModelSpec,
     device: &DeviceInfo,
-    exact: bool,
+    precision: Precision,
     options: &SessionOptions,
 ) -> Result<StateOptions> {
     if spec.output.is_none() {
@@ -333,11 +333,10 @@ pub(crate) fn state_options(
     }
     let n_batch = if options.n_batch == 0 { device.preferred_batch } else { options.n_batch };
     let max_batch = n_batch.clamp(1, n_ctx);
-    let exact_kv = if exact { KvType::F32 } else { KvType::F16 };
     Ok(StateOptions {
         n_ctx,
         max_batch,
         max_outputs: MAX_OUTPUTS.min(MAX_OUTPUT_ELEMENTS / spec.n_vocab).clamp(1, max_batch),
-        kv: options.kv.unwrap_or(exact_kv),
+        kv: options.kv.unwrap_or(precision.kv()),
     })
 }

@@ -13,10 +13,9 @@ enable f16;
 #import shared/inputs
 #endif
 #import shared/activation
-override SPLIT: u32 = 16u;
+#import shared/slices
 override TILES: u32 = 1u;
 override GLU: u32 = 0u;
-var<workgroup> partial: array<vec4<f32>, 256>;
 var<workgroup> partial_squares: array<f32, 32>;
 fn dot_rows(tile: u32, unit: u32, lane: u32, x: Inputs) -> vec4<f32> {
     return vec4<f32>(
@@ -25,21 +24,6 @@ fn dot_rows(tile: u32, unit: u32, lane: u32, x: Inputs) -> vec4<f32> {
         dot_unit(load_unit(tile, unit, lane + 2u * LANES), x),
         dot_unit(load_unit(tile, unit, lane + 3u * LANES), x),
     );
-}
-
-// The sums of all slices.
-fn gathered(slice: u32, lane: u32, own: vec4<f32>) -> vec4<f32> {
-    if (SPLIT == 1u) {
-        return own;
-    }
-    workgroupBarrier();
-    partial[slice * LANES + lane] = own;
-    workgroupBarrier();
-    var sum = partial[lane];
-    for (var other = 1u; other < SPLIT; other++) {
-        sum += partial[other * LANES + lane];
-    }
-    return sum;
 }
 
 // What the norm divides by, from the squares of all slices.

@@ -29,9 +29,8 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 @group(0) @binding(7) var<storage, read> routes: array<f32>;
-override SPLIT: u32 = 8u;
 const LANES: u32 = 8u;
-var<workgroup> partial: array<vec4<f32>, 256>;
+#import shared/slices
 
 // Row `row` of the tensor in the planes; beyond the part, its last.
 fn weights_of(row: u32, unit: u32) -> Unit {
@@ -71,13 +70,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var unit = slice; unit < (shape.k + 31u) / 32u; unit += SPLIT) {
         acc += dots(row, unit, inputs_at(base, unit));
     }
-    partial[slice * LANES + lane] = acc;
-    workgroupBarrier();
+    acc = gathered(slice, lane, acc);
     if (slice != 0u) {
         return;
-    }
-    for (var other = 1u; other < SPLIT; other++) {
-        acc += partial[other * LANES + lane];
     }
     for (var j = 0u; j < 4u; j++) {
         let output = own + j * LANES;

@@ -242,9 +242,9 @@ impl Decoder {
 
     /// The feed-forward layer that every row takes, if there is one.
     fn ffn(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Option<FfnSpec>> {
-        let (parts, n_ff) = match (is_mixture(keys, i), has_shared(keys, i)) {
-            (true, false) => return Ok(None),
-            (true, true) => (["ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"], shared_width(keys, i)),
+        let (parts, n_ff) = match (is_mixture(keys, i), shared_width(keys, i)) {
+            (true, None) => return Ok(None),
+            (true, Some(width)) => (["ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"], width),
             (false, _) => (["ffn_gate", "ffn_up", "ffn_down"], s.n_ff[i]),
         };
         let [gate, up, down] = parts.map(|part| format!("blk.{i}.{part}"));
@@ -366,14 +366,10 @@ fn is_mixture(keys: &Keys<'_>, layer: usize) -> bool {
     keys.header.tensor(&format!("blk.{layer}.ffn_gate_inp.weight")).is_some()
 }
 
-fn has_shared(keys: &Keys<'_>, layer: usize) -> bool {
-    keys.header.tensor(&format!("blk.{layer}.ffn_up_shexp.weight")).is_some()
-}
-
-/// The width of the layer that all rows share, as its tensor has it: files tell it in several ways.
-fn shared_width(keys: &Keys<'_>, layer: usize) -> usize {
-    let tensor = keys.header.tensor(&format!("blk.{layer}.ffn_up_shexp.weight"));
-    tensor.map_or(0, |tensor| usize::try_from(tensor.dims[1]).unwrap_or(0))
+/// The width of the layer that all rows of a mixture share, if there is one, as its tensor has it: files tell it in several ways.
+fn shared_width(keys: &Keys<'_>, layer: usize) -> Option<usize> {
+    let tensor = keys.header.tensor(&format!("blk.{layer}.ffn_up_shexp.weight"))?;
+    Some(usize::try_from(tensor.dims[1]).unwrap_or(0))
 }
 
 /// Features these families can have that this version does not compute: better refused than answered wrongly.

@@ -2,7 +2,7 @@
 
 use super::spec::LinearSpec;
 use crate::error::{Error, Result};
-use crate::gguf::{Header, TensorInfo};
+use crate::gguf::{Header, TensorInfo, Value};
 use crate::quant::TensorType;
 
 /// Upper limits on hyperparameters: far above any real model, far below what overflows arithmetic.
@@ -77,14 +77,14 @@ impl<'a> Keys<'a> {
     pub(super) fn sliding(&self, n_layer: usize, period: usize) -> Result<Vec<bool>> {
         let name = "attention.sliding_window_pattern";
         let array = match self.header.get(&self.key(name)) {
-            Some(crate::gguf::Value::Array(array)) => array,
+            Some(Value::Array(array)) => array,
             _ => {
                 let period = self.u32(name)?.map_or(period, |period| period as usize);
                 return Ok((0..n_layer).map(|i| period == 0 || i % period < period - 1).collect());
             }
         };
         let pattern = array.iter().take(n_layer).map(|v| match v {
-            crate::gguf::Value::Bool(sliding) => Some(sliding),
+            Value::Bool(sliding) => Some(sliding),
             _ => None,
         });
         let pattern: Option<Vec<bool>> = pattern.collect();
@@ -123,11 +123,11 @@ impl<'a> Keys<'a> {
     pub(super) fn per_layer(&self, name: &str, n_layer: usize, default: Option<usize>) -> Result<Vec<usize>> {
         let missing = || default.ok_or_else(|| self.bad(name, "is missing"));
         let Some(value) = self.header.get(&self.key(name)) else { return Ok(vec![missing()?; n_layer]) };
-        let crate::gguf::Value::Array(array) = value else { return Ok(vec![self.width(name)?; n_layer]) };
+        let Value::Array(array) = value else { return Ok(vec![self.width(name)?; n_layer]) };
         if array.len() < n_layer {
             return Err(self.bad(name, format!("has {} entries for {n_layer} layers", array.len())));
         }
-        let one = |v: crate::gguf::Value<'_>| {
+        let one = |v: Value<'_>| {
             let v = v.as_i64().and_then(|v| u32::try_from(v).ok());
             self.in_range(name, v.ok_or_else(|| self.bad(name, "is not an array of u32"))?, MAX_WIDTH)
         };

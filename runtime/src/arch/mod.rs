@@ -90,16 +90,21 @@ pub fn spec(header: &Header, gelu: Option<Gelu>) -> Result<ModelSpec> {
         Error::Unsupported(format!("architecture '{name}' (this version runs {})", known.join(", ")))
     })?;
     let mut spec = family.1(&keys::Keys::new(header, name))?;
+    if let Some(gelu) = gelu {
+        force(&mut spec, gelu);
+    }
+    Ok(spec)
+}
+
+fn force(spec: &mut ModelSpec, gelu: Gelu) {
     let ffns = spec.layers.iter_mut().flat_map(|layer| {
         let experts = layer.mixture.as_mut().map(|mixture| &mut mixture.experts);
         layer.ffn.as_mut().into_iter().chain(experts)
     });
-    for activation in ffns.map(|ffn| &mut ffn.activation) {
-        *activation = match (*activation, gelu) {
-            (Activation::GeluTanh | Activation::GeluErf, Some(Gelu::Tanh)) => Activation::GeluTanh,
-            (Activation::GeluTanh | Activation::GeluErf, Some(Gelu::Erf)) => Activation::GeluErf,
-            (other, _) => other,
+    for ffn in ffns.filter(|ffn| matches!(ffn.activation, Activation::GeluTanh | Activation::GeluErf)) {
+        ffn.activation = match gelu {
+            Gelu::Tanh => Activation::GeluTanh,
+            Gelu::Erf => Activation::GeluErf,
         };
     }
-    Ok(spec)
 }

@@ -60,6 +60,16 @@ pub enum Precision {
     Exact,
 }
 
+impl Precision {
+    /// The element type of a cache that nobody chose.
+    pub(crate) fn kv(self) -> KvType {
+        match self {
+            Self::Fast => KvType::F16,
+            Self::Exact => KvType::F32,
+        }
+    }
+}
+
 /// Element type of a KV cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KvType {

@@ -238,14 +238,16 @@ impl<'a, 'b> Lowering<'a, 'b> {
             (_, false) => None,
         };
         let attended = self.attention(i, &layer.attention, x)?;
-        let Some(x) = beside else {
-            let hidden = self.residual(&layer.attention.o, &layer.attn_norms, attended, hidden)?;
-            let x = self.norm(hidden, layer.ffn_norms.input.as_ref())?;
-            let units = self.units(layer, x)?;
-            return self.add_units(layer, units, hidden);
-        };
-        let units = self.units(layer, x)?; // before the stream changes: x may be the stream itself
+        // before the stream changes: x may be the stream itself
+        let beside = beside.map(|x| self.units(layer, x)).transpose()?;
         let hidden = self.residual(&layer.attention.o, &layer.attn_norms, attended, hidden)?;
+        let units = match beside {
+            Some(units) => units,
+            None => {
+                let x = self.norm(hidden, layer.ffn_norms.input.as_ref())?;
+                self.units(layer, x)?
+            }
+        };
         self.add_units(layer, units, hidden)
     }
 

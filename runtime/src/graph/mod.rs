@@ -334,6 +334,10 @@ impl Plan {
         });
         tables.min()
     }
+    /// Columns of the widest matrix.
+    pub fn widest_input(&self) -> usize {
+        self.weights.iter().filter(|weight| weight.matrix).map(|weight| weight.cols).max().unwrap_or(0)
+    }
     /// A weight by id.
     pub fn weight(&self, id: WeightId) -> &Weight {
         &self.weights[id.0 as usize]

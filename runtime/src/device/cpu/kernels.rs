@@ -57,7 +57,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(plan: &Plan, options: &StateOptions, room: &Room) -> Result<Self> {
-        let cols = plan.weights.iter().filter(|w| w.matrix).map(|w| w.cols).max().unwrap_or(0);
+        let cols = plan.widest_input();
         let capacity = plan.layers.iter().map(|l| kv_capacity(l.window, options)).max().unwrap_or(0);
         let head = plan.layers.iter().map(|l| l.head_dim.next_multiple_of(16)).max().unwrap_or(0);
         Ok(Self {
@@ -73,7 +73,7 @@ impl Scratch {
 
 /// Room for a batch's 8-bit activations; none if no matrix wants them.
 pub(super) fn acts(plan: &Plan, rows: usize, room: &Room) -> Result<Acts> {
-    let cols = plan.weights.iter().filter(|w| w.matrix).map(|w| w.cols).max().unwrap_or(0);
+    let cols = plan.widest_input();
     Acts::new(rows, cols, room)
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Norm<'a> {
 
 /// 1 / sqrt(mean(x²) + eps)
 #[inline(always)]
-pub(super) fn factor(x: &[f32], eps: f32) -> f32 {
+fn factor(x: &[f32], eps: f32) -> f32 {
     let sum: f32 = x.iter().map(|x| x * x).sum();
     1.0 / (sum / x.len() as f32 + eps).sqrt()
 }

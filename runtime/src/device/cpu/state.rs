@@ -1,5 +1,6 @@
 //! One session's memory on the CPU, and the loop that runs a plan over it.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attention::Attention;
@@ -8,6 +9,7 @@ use super::kernels::{Kernels, Scratch, acts, kernels};
 use super::mat_mul::MatMul;
 use super::memory::{Parts, Room};
 use super::norm::{self, Norm};
+use super::pool::Pool;
 use super::simd::Acts;
 use super::weights::{CpuWeights, Matrix};
 use super::{embed, rope_store};
@@ -238,11 +240,9 @@ impl CpuState {
         let (x_width, out_width) = (weights.plan.width(x) / parts, weights.plan.width(out) / parts);
         let (x, out) = self.io(&weights.plan, rows, x, out);
         let (n, out) = (rows.n * parts, Parts::new(out));
-        weights.cpu.pool.run(n.div_ceil(ROWS_PER_ITEM), &|_, item| {
-            for t in item * ROWS_PER_ITEM..n.min((item + 1) * ROWS_PER_ITEM) {
-                // SAFETY: each row is computed once.
-                f(&x[t * x_width..][..x_width], unsafe { out.part(t * out_width, out_width) });
-            }
+        for_rows(&weights.cpu.pool, n, |t| {
+            // SAFETY: each row is computed once.
+            f(&x[t * x_width..][..x_width], unsafe { out.part(t * out_width, out_width) });
         });
     }
 
@@ -278,11 +278,7 @@ impl CpuState {
         let mut acts = std::mem::take(&mut self.acts);
         let (x, _) = self.io(&weights.plan, rows, x, out);
         let writer = acts.writer(cols);
-        weights.cpu.pool.run(rows.n.div_ceil(ROWS_PER_ITEM), &|_, item| {
-            for t in item * ROWS_PER_ITEM..rows.n.min((item + 1) * ROWS_PER_ITEM) {
-                kernel(&writer, t, &x[t * cols..][..cols]);
-            }
-        });
+        for_rows(&weights.cpu.pool, rows.n, |t| kernel(&writer, t, &x[t * cols..][..cols]));
         self.acts = acts;
     }
 
@@ -301,35 +297,27 @@ impl CpuState {
         let out = Parts::new(out);
         let pool = &weights.cpu.pool;
         let per_item = stride.div_ceil(pool.threads() * ITEMS_PER_THREAD).next_multiple_of(MATRIX_ROWS);
-        let items = linears.iter().map(|l| weights.matrix(l.weight).rows.div_ceil(per_item)).sum();
-        pool.run(items, &|thread, mut item| {
-            let mut column = 0;
-            for linear in linears {
-                let matrix = weights.matrix(linear.weight);
-                let own_items = matrix.rows.div_ceil(per_item);
-                if item < own_items {
-                    let m = MatMul {
-                        decode: matrix.kernel.decode,
-                        weight: matrix.bytes(),
-                        row_bytes: matrix.row_bytes,
-                        cols: matrix.cols,
-                        bias: linear.bias.map(|bias| weights.vector(bias)),
-                        x,
-                        acts: &acts,
-                        from: 0,
-                        n: rows.n,
-                        out,
-                        stride,
-                        column,
-                        accumulate,
-                        to: None,
-                    };
-                    let range = item * per_item..matrix.rows.min((item + 1) * per_item);
-                    return (matrix.kernel.run)(&m, range, &mut lock(&scratch[thread]));
-                }
-                item -= own_items;
-                column += matrix.rows;
-            }
+        let items = Items { linears, per_item, rows: |linear| weights.matrix(linear.weight).rows };
+        pool.run(items.count(), &|thread, item| {
+            let (linear, range, column) = items.get(item);
+            let matrix = weights.matrix(linear.weight);
+            let m = MatMul {
+                decode: matrix.kernel.decode,
+                weight: matrix.bytes(),
+                row_bytes: matrix.row_bytes,
+                cols: matrix.cols,
+                bias: linear.bias.map(|bias| weights.vector(bias)),
+                x,
+                acts: &acts,
+                from: 0,
+                n: rows.n,
+                out,
+                stride,
+                column,
+                accumulate,
+                to: None,
+            };
+            (matrix.kernel.run)(&m, range, &mut lock(&scratch[thread]));
         });
         (self.scratch, self.acts) = (scratch, acts);
     }
@@ -340,17 +328,15 @@ impl CpuState {
         let qkv = Parts::new(&mut self.slots[plan.slot(qkv)][..rows.n * width]);
         let angles = &self.angles[a.rope];
         let cache = self.caches[layer].writer();
-        weights.cpu.pool.run(rows.n.div_ceil(ROWS_PER_ITEM), &|_, item| {
-            for t in item * ROWS_PER_ITEM..rows.n.min((item + 1) * ROWS_PER_ITEM) {
-                // SAFETY: each row is turned once.
-                let row = unsafe { qkv.part(t * width, width) };
-                turn_heads(weights, a, angles, t, row);
-                let (keys, values) = row[a.heads * a.head_dim..].split_at(a.kv_heads * a.head_dim);
-                let heads = keys.chunks_exact(a.head_dim).zip(values.chunks_exact(a.head_dim));
-                for (head, (key, value)) in heads.enumerate() {
-                    // SAFETY: rows have different positions, and a batch is not longer than a ring.
-                    unsafe { cache.store(head, rows.pos + t, key, value) };
-                }
+        for_rows(&weights.cpu.pool, rows.n, |t| {
+            // SAFETY: each row is turned once.
+            let row = unsafe { qkv.part(t * width, width) };
+            turn_heads(weights, a, angles, t, row);
+            let (keys, values) = row[a.heads * a.head_dim..].split_at(a.kv_heads * a.head_dim);
+            let heads = keys.chunks_exact(a.head_dim).zip(values.chunks_exact(a.head_dim));
+            for (head, (key, value)) in heads.enumerate() {
+                // SAFETY: rows have different positions, and a batch is not longer than a ring.
+                unsafe { cache.store(head, rows.pos + t, key, value) };
             }
         });
     }
@@ -377,6 +363,43 @@ impl CpuState {
             kernel(&a, item % kv_heads, range, &mut lock(&scratch[thread]));
         });
         (self.caches, self.scratch) = (caches, scratch);
+    }
+}
+
+/// Runs `f` for each of `n` rows, on all threads.
+fn for_rows(pool: &Pool, n: usize, f: impl Fn(usize) + Sync) {
+    pool.run(n.div_ceil(ROWS_PER_ITEM), &|_, item| {
+        (item * ROWS_PER_ITEM..n.min((item + 1) * ROWS_PER_ITEM)).for_each(&f);
+    });
+}
+
+/// Several matrices over one input, in items of at most `per_item` rows of one of them.
+struct Items<'a, F: Fn(&Linear) -> usize> {
+    linears: &'a [Linear],
+    per_item: usize,
+    /// Rows of a matrix.
+    rows: F,
+}
+
+impl<'a, F: Fn(&Linear) -> usize> Items<'a, F> {
+    fn of(&self, linear: &Linear) -> usize {
+        (self.rows)(linear).div_ceil(self.per_item)
+    }
+
+    fn count(&self) -> usize {
+        self.linears.iter().map(|linear| self.of(linear)).sum()
+    }
+
+    /// The matrix of an item, which of its rows, and the output column of its first row.
+    fn get(&self, mut item: usize) -> (&'a Linear, Range<usize>, usize) {
+        let (mut index, mut column) = (0, 0);
+        while item >= self.of(&self.linears[index]) {
+            item -= self.of(&self.linears[index]);
+            column += (self.rows)(&self.linears[index]);
+            index += 1;
+        }
+        let linear = &self.linears[index];
+        (linear, item * self.per_item..(self.rows)(linear).min((item + 1) * self.per_item), column)
     }
 }
 

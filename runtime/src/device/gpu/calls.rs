@@ -97,6 +97,11 @@ impl Builder<'_> {
         Slice { buffer: (*self.weights.arena).clone(), offset: self.weights.placement.vectors[&id], bytes }
     }
 
+    /// A vector, or what stands for one that is missing and never read: all of them.
+    pub(super) fn optional(&self, id: Option<WeightId>) -> Slice {
+        id.map_or(Slice::whole(&self.weights.arena), |id| self.vector(id))
+    }
+
     fn step(&mut self, step: &Step<'_>) {
         match step {
             Step::Product(product) => self.product(product),
@@ -192,10 +197,9 @@ impl Builder<'_> {
             ("accumulate", accumulate),
             ("eps", self.plan().eps.to_bits()),
         ];
-        // a missing bias is never read; any vector may stand for it
-        let (weight, has_bias) = (self.vector(weight), u32::from(bias.is_some()));
-        let bias = bias.map_or(weight.clone(), |bias| self.vector(bias));
-        let buffers = [("x", self.slice(x)), ("weight", weight), ("bias", bias), ("out", self.slice(out))];
+        let has_bias = u32::from(bias.is_some());
+        let weights = [("weight", self.vector(weight)), ("bias", self.optional(bias))];
+        let buffers = [weights, [("x", self.slice(x)), ("out", self.slice(out))]].concat();
         self.call("norm", &fields, &buffers, self.per_row(1));
         let centered = u32::from(kind == NormKind::Layer);
         self.constants(&[("WIDTH", self.tuning().norm_width), ("CENTERED", centered), ("BIAS", has_bias)]);

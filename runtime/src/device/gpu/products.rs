@@ -131,12 +131,10 @@ impl Builder<'_> {
             ("eps", self.plan().eps.to_bits()),
             ("pair", (rows / TILE) as u32),
         ];
-        let arena = Slice::whole(&self.weights.arena);
-        let bias = segment.bias.map(|offset| Slice { offset, bytes: Some(4 * segment.rows as u64), ..arena.clone() });
-        let norm = product.norm.map(|id| self.vector(id));
+        let none = self.optional(None);
+        let bias = segment.bias.map(|offset| Slice { offset, bytes: Some(4 * segment.rows as u64), ..none.clone() });
         let mut buffers = self.planes(segment.slab);
-        // what is missing is never read; any vector may stand for it
-        buffers.extend([("bias", bias.unwrap_or(arena.clone())), ("norm", norm.unwrap_or(arena))]);
+        buffers.extend([("bias", bias.unwrap_or(none)), ("norm", self.optional(product.norm))]);
         buffers.push(("out", self.slice(product.out)));
         Part { product, ty: slab.layout.name, cols: slab.cols, tiles: rows.div_ceil(TILE) as u32, fields, buffers }
     }

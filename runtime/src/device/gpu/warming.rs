@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use super::loader::GpuWeights;
 use super::{Gpu, program};
-use crate::device::{KvType, Precision, StateOptions};
+use crate::device::{Precision, StateOptions};
 use crate::error::{Error, Result};
 
 /// A context that is long enough for every kernel.
@@ -22,9 +22,8 @@ pub(super) struct Warming {
 
 impl Warming {
     pub(super) fn start(weights: &GpuWeights, precision: Precision) -> Result<Self> {
-        let kv = if precision == Precision::Exact { KvType::F32 } else { KvType::F16 };
         let gpu = weights.gpu.clone();
-        let options = StateOptions { n_ctx: N_CTX, max_batch: gpu.tuning.max_rows, max_outputs: 1, kv };
+        let options = StateOptions { n_ctx: N_CTX, max_batch: gpu.tuning.max_rows, max_outputs: 1, kv: precision.kv() };
         let wanted = program::pipelines(weights, &options)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();

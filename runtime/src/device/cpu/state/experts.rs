@@ -1,6 +1,6 @@
 //! Mixtures of experts: the rows of a batch are taken expert by expert, so that each expert's matrices are read once.
 
-use super::{CpuState, CpuWeights, ITEMS_PER_THREAD, MATRIX_ROWS, ROWS_PER_ITEM, Rows, lock};
+use super::{CpuState, CpuWeights, ITEMS_PER_THREAD, Items, MATRIX_ROWS, Rows, for_rows, lock};
 use crate::device::cpu::mat_mul::MatMul;
 use crate::device::cpu::memory::{Parts, Room};
 use crate::device::cpu::simd::Acts;
@@ -33,7 +33,7 @@ fn sizes(plan: &Plan) -> impl Iterator<Item = (usize, usize, usize)> {
 
 /// Rows of 8-bit activations, as wide as the widest matrix, that hold those of a batch and those of its pairs.
 pub(super) fn act_rows(plan: &Plan, rows: usize) -> usize {
-    let widest = plan.weights.iter().filter(|w| w.matrix).map(|w| w.cols).max().unwrap_or(0);
+    let widest = plan.widest_input();
     let most = sizes(plan).map(|(used, cols, _)| used * Acts::stride(cols)).max().unwrap_or(0);
     rows.max((rows * most).div_ceil(Acts::stride(widest).max(1)))
 }
@@ -123,38 +123,31 @@ impl CpuState {
         let (_, out) = self.io(plan, rows, x, out);
         let (out, pool) = (Parts::new(out), &weights.cpu.pool);
         let per_item = (active * stride).div_ceil(pool.threads() * ITEMS_PER_THREAD).next_multiple_of(MATRIX_ROWS);
-        let items = |linear: &Linear| (plan.weight(linear.weight).rows / experts).div_ceil(per_item);
-        let each: usize = linears.iter().map(items).sum();
+        let own = |linear: &Linear| plan.weight(linear.weight).rows / experts;
+        let items = Items { linears, per_item, rows: own };
+        let each = items.count();
         pool.run(active * each, &|thread, item| {
-            let (expert, mut item) = (work.active[item / each] as usize, item % each);
-            let (places, mut column) = (work.places(expert), 0);
-            for linear in linears {
-                let matrix = weights.matrix(linear.weight);
-                let own = matrix.rows / experts;
-                if item < items(linear) {
-                    let bytes = own * matrix.row_bytes;
-                    let m = MatMul {
-                        decode: matrix.kernel.decode,
-                        weight: &matrix.bytes()[expert * bytes..][..bytes],
-                        row_bytes: matrix.row_bytes,
-                        cols,
-                        bias: linear.bias.map(|bias| &weights.vector(bias)[expert * own..][..own]),
-                        x: &work.x[places.start * cols..],
-                        acts: &acts,
-                        from: places.start,
-                        n: places.len(),
-                        out,
-                        stride,
-                        column,
-                        accumulate: false,
-                        to: Some(&work.order[places]),
-                    };
-                    let range = item * per_item..own.min((item + 1) * per_item);
-                    return (matrix.kernel.run)(&m, range, &mut lock(&scratch[thread]));
-                }
-                item -= items(linear);
-                column += own;
-            }
+            let expert = work.active[item / each] as usize;
+            let (linear, range, column) = items.get(item % each);
+            let (places, matrix, own) = (work.places(expert), weights.matrix(linear.weight), own(linear));
+            let bytes = own * matrix.row_bytes;
+            let m = MatMul {
+                decode: matrix.kernel.decode,
+                weight: &matrix.bytes()[expert * bytes..][..bytes],
+                row_bytes: matrix.row_bytes,
+                cols,
+                bias: linear.bias.map(|bias| &weights.vector(bias)[expert * own..][..own]),
+                x: &work.x[places.start * cols..],
+                acts: &acts,
+                from: places.start,
+                n: places.len(),
+                out,
+                stride,
+                column,
+                accumulate: false,
+                to: Some(&work.order[places]),
+            };
+            (matrix.kernel.run)(&m, range, &mut lock(&scratch[thread]));
         });
         (self.scratch, self.acts, self.experts) = (scratch, acts, work);
     }
@@ -178,17 +171,15 @@ impl CpuState {
         let own = if width == cols { 0 } else { cols };
         let (writer, copies, order) = (acts.writer(cols), Parts::new(&mut work.x), &work.order);
         let pairs = rows.n * used;
-        weights.cpu.pool.run(pairs.div_ceil(ROWS_PER_ITEM), &|_, item| {
-            for place in item * ROWS_PER_ITEM..pairs.min((item + 1) * ROWS_PER_ITEM) {
-                let pair = order[place] as usize;
-                let x = &x[pair / used * width + pair % used * own..][..cols];
-                if any {
-                    kernel(&writer, place, x);
-                }
-                if !all {
-                    // SAFETY: each place is written once.
-                    unsafe { copies.part(place * cols, cols) }.copy_from_slice(x);
-                }
+        for_rows(&weights.cpu.pool, pairs, |place| {
+            let pair = order[place] as usize;
+            let x = &x[pair / used * width + pair % used * own..][..cols];
+            if any {
+                kernel(&writer, place, x);
+            }
+            if !all {
+                // SAFETY: each place is written once.
+                unsafe { copies.part(place * cols, cols) }.copy_from_slice(x);
             }
         });
         self.acts = acts;
@@ -209,18 +200,16 @@ impl CpuState {
         let slots = self.slots.get_disjoint_mut([plan.slot(x), plan.slot(by), plan.slot(out)]);
         let [x, by, out] = slots.expect("checked: inputs and output lie in different slots");
         let (x, by, out) = (&*x, &*by, Parts::new(out));
-        weights.cpu.pool.run(rows.n.div_ceil(ROWS_PER_ITEM), &|_, item| {
-            for t in item * ROWS_PER_ITEM..rows.n.min((item + 1) * ROWS_PER_ITEM) {
-                // SAFETY: each row is computed once.
-                let out = unsafe { out.part(t * n, n) };
-                if !accumulate {
-                    out.fill(0.0);
-                }
-                let parts = x[t * x_width..][..x_width].chunks_exact(n);
-                for (part, &weight) in parts.zip(&by[t * by_width + first..]) {
-                    let weight = if sigmoid { 1.0 / (1.0 + (-weight).exp()) } else { weight };
-                    out.iter_mut().zip(part).for_each(|(y, x)| *y += weight * x);
-                }
+        for_rows(&weights.cpu.pool, rows.n, |t| {
+            // SAFETY: each row is computed once.
+            let out = unsafe { out.part(t * n, n) };
+            if !accumulate {
+                out.fill(0.0);
+            }
+            let parts = x[t * x_width..][..x_width].chunks_exact(n);
+            for (part, &weight) in parts.zip(&by[t * by_width + first..]) {
+                let weight = if sigmoid { 1.0 / (1.0 + (-weight).exp()) } else { weight };
+                out.iter_mut().zip(part).for_each(|(y, x)| *y += weight * x);
             }
         });
     }

@@ -112,10 +112,8 @@ impl Builder<'_> {
         let a = &self.plan().layers[layer];
         let mut fields = [self.cache_fields(layer), self.rope_fields(layer)].concat();
         fields.push(("stride", self.stride(qkv)));
-        // a missing norm is never read; any vector may stand for it
-        let norm = |id: Option<WeightId>| id.map_or(Slice::whole(&self.weights.arena), |id| self.vector(id));
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
-        buffers.extend([("q_norm", norm(a.q_norm)), ("k_norm", norm(a.k_norm))]);
+        buffers.extend([("q_norm", self.optional(a.q_norm)), ("k_norm", self.optional(a.k_norm))]);
         buffers.push(("angles", Slice::whole(&self.buffers.angles)));
         let mut constants = norm_constants(a).to_vec();
         constants.push(("WIDTH", self.tuning().rope_width));

@@ -49,9 +49,7 @@ impl Builder<'_> {
                     ("has_bias", u32::from(linear.bias.is_some())),
                 ];
                 let mut buffers: Vec<Binding> = self.planes(piece.slab);
-                // a missing bias is never read; any vector may stand for it
-                let arena = crate::device::gpu::pipeline::Slice::whole(&self.weights.arena);
-                buffers.push(("bias", linear.bias.map_or(arena, |bias| self.vector(bias))));
+                buffers.push(("bias", self.optional(linear.bias)));
                 buffers.extend([("x", self.slice(x)), ("routes", self.slice(routes)), ("out", self.slice(out))]);
                 let grid = Grid::Parts { x: n.div_ceil(TILE) as u32, parts: used as u32 };
                 self.call(&format!("mat_vec_experts.{}", layout.name), &fields, &buffers, grid);
