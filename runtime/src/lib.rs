@@ -13,6 +13,7 @@ pub mod quant;
 pub mod sample;
 pub mod text;
 
+mod checkpoints;
 mod embed;
 mod fit;
 mod generate;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::arch::ModelSpec;
+use crate::checkpoints::Checkpoints;
 use crate::device::{
     Batch, CancelFlag, Candidates, DeviceInfo, KvType, Outputs, Precision, State, StateOptions, Step, kv_capacity,
 };
@@ -51,6 +52,8 @@ pub struct Session {
     tokens: Vec<u32>,
     /// One past the highest position written since the cache was last empty from 0: rings hold what is just below it.
     written: usize,
+    /// Where recurrent states stand, if the model has any.
+    checkpoints: Option<Checkpoints>,
     /// Logits after the last token; empty when there are none.
     logits: Vec<f32>,
     /// Whether there are none because tokens were picked from them on the device.
@@ -69,6 +72,7 @@ impl Session {
             log::warn!("a context of {n_ctx} is longer than the model was trained for ({trained})");
         }
         let state = Arc::clone(model.weights()).state(&options)?;
+        let checkpoints = model.plan().is_recurrent().then(Checkpoints::new);
         Ok(Self {
             model,
             state,
@@ -76,6 +80,7 @@ impl Session {
             cancel: CancelFlag::default(),
             tokens: Vec::new(),
             written: 0,
+            checkpoints,
             logits: Vec::new(),
             picked: false,
         })
@@ -101,14 +106,16 @@ impl Session {
         self.state.bytes()
     }
 
-    /// Bytes that computing the token at position `pos` reads: every weight once, and the cache of what the token sees.
+    /// Bytes that computing the token at position `pos` reads: every weight once, the cache of what the token sees, and
+    /// recurrent states.
     pub fn read_bytes(&self, pos: usize) -> u64 {
         let plan = self.model.plan();
         let cached = |layer: &AttentionPlan| {
             let positions = layer.window.map_or(pos + 1, |window| window.min(pos + 1));
             2 * (positions * layer.kv_heads * self.options.kv.head_bytes(layer.head_dim)) as u64
         };
-        plan.read_bytes() + plan.layers.iter().map(cached).sum::<u64>()
+        let states = 4 * plan.states.iter().sum::<usize>() as u64;
+        plan.read_bytes() + plan.layers.iter().map(cached).sum::<u64>() + states
     }
 
     /// Most kernel launches that a token takes; 0 on the CPU.
@@ -145,9 +152,7 @@ impl Session {
 
     /// Empties the context.
     pub fn clear(&mut self) {
-        self.tokens.clear();
-        self.written = 0;
-        self.drop_logits();
+        self.rewind(0);
     }
 
     fn drop_logits(&mut self) {
@@ -166,9 +171,44 @@ impl Session {
         if common == tokens.len() && common == self.tokens.len() && !self.logits.is_empty() {
             return Ok(Synced { reused: common, computed: 0 });
         }
+        if common == tokens.len() && self.restored(common) {
+            return Ok(Synced { reused: common, computed: 0 });
+        }
         let reused = self.rewind(common.min(tokens.len() - 1));
         self.extend(&tokens[reused..]).await?;
-        Ok(Synced { reused, computed: tokens.len() - reused })
+        let computed = tokens.len() - reused;
+        // the end of a prompt; a single token is a step of a generation
+        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| computed > 1) {
+            checkpoints.keep(&self.logits, &mut *self.state);
+        }
+        Ok(Synced { reused, computed })
+    }
+
+    /// Goes back to the end of a prompt of `tokens` tokens, if recurrent states and logits of it were kept.
+    fn restored(&mut self, tokens: usize) -> bool {
+        let logits = self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.logits(tokens)).map(<[f32]>::to_vec);
+        let Some(logits) = logits.filter(|_| self.rewind(tokens) == tokens) else { return false };
+        self.logits = logits;
+        true
+    }
+
+    /// After an error amid a batch nobody knows where recurrent states stand: the context is computed again from where they can
+    /// go back to.
+    async fn recover(&mut self) -> Result<()> {
+        if self.checkpoints.as_ref().is_none_or(|checkpoints| checkpoints.are_at(self.tokens.len())) {
+            return Ok(());
+        }
+        let tokens = self.tokens.clone();
+        let kept = self.rewind(tokens.len());
+        let result = self.extend(&tokens[kept..]).await;
+        self.tokens = tokens;
+        result
+    }
+
+    fn moved(&mut self, to: Option<usize>) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.moved(to);
+        }
     }
 
     /// `sync_async`, waiting for it.
@@ -181,6 +221,7 @@ impl Session {
     pub async fn step_async(&mut self, token: u32) -> Result<()> {
         self.check(&[token])?;
         self.fits(self.tokens.len() + 1)?;
+        self.recover().await?;
         self.extend(&[token]).await
     }
 
@@ -201,11 +242,15 @@ impl Session {
         let pos = self.tokens.len();
         self.check(&[step.token])?;
         self.fits(pos + 1)?;
+        self.recover().await?;
         self.drop_logits();
-        let ahead = step.ahead.min(self.options.n_ctx - pos - 1).min(self.options.max_batch);
+        // recurrent states could not go back
+        let most = if self.checkpoints.is_some() { 0 } else { self.options.max_batch };
+        let ahead = step.ahead.min(self.options.n_ctx - pos - 1).min(most);
         // until it is known how far the device went
         let before = self.written;
         self.written = before.max(pos + 1 + ahead);
+        self.moved(None);
         let result = match (self.cancel.check(), self.state.picker()) {
             (Ok(()), Some(picker)) => picker.step(Step { pos, ahead, ..step }, &self.cancel, picked).await,
             (Ok(()), None) => Err(Error::Internal("the device does not pick tokens".into())),
@@ -261,20 +306,30 @@ impl Session {
         if wanted > limit { Err(Error::ContextFull { wanted, limit }) } else { Ok(()) }
     }
 
-    /// Keeps the first `keep` tokens, or none where a ring no longer holds what their successor sees. Returns how many.
+    /// Keeps the first `keep` tokens, or none where a ring no longer holds what their successor sees, or as many as recurrent states
+    /// can go back to. Returns how many.
     fn rewind(&mut self, keep: usize) -> usize {
+        let mut keep = self.recurrent_rewind(keep);
+        let plan = self.model.plan();
         let lost = |window: usize| {
             let capacity = kv_capacity(Some(window), &self.options);
             let oldest = self.written.saturating_sub(capacity);
             (keep + 1).saturating_sub(window) < oldest
         };
-        let keep = if self.model.plan().layers.iter().filter_map(|layer| layer.window).any(lost) { 0 } else { keep };
+        if plan.layers.iter().filter_map(|layer| layer.window).any(lost) {
+            keep = self.recurrent_rewind(0);
+        }
         self.tokens.truncate(keep);
         if keep == 0 {
             self.written = 0;
         }
         self.drop_logits();
         keep
+    }
+
+    fn recurrent_rewind(&mut self, keep: usize) -> usize {
+        let state = &mut *self.state;
+        self.checkpoints.as_mut().map_or(keep, |checkpoints| checkpoints.rewind(keep, state))
     }
 
     async fn extend(&mut self, tokens: &[u32]) -> Result<()> {
@@ -294,6 +349,7 @@ impl Session {
     async fn run(&mut self, tokens: &[u32], outputs: Outputs, logits: &mut Vec<f32>) -> Result<()> {
         let pos = self.tokens.len();
         self.written = self.written.max(pos + tokens.len());
+        self.moved(None);
         let result = match self.cancel.check() {
             Ok(()) => self.state.run(Batch { tokens, pos, outputs }, &self.cancel, logits).await,
             cancelled => cancelled,
@@ -305,7 +361,10 @@ impl Session {
     /// After the device has run: takes the tokens into the context.
     fn settle(&mut self, result: &Result<()>, tokens: &[u32]) {
         match result {
-            Ok(()) => self.tokens.extend_from_slice(tokens),
+            Ok(()) => {
+                self.tokens.extend_from_slice(tokens);
+                self.moved(Some(self.tokens.len()));
+            }
             // the request is answered: the next call starts afresh
             Err(Error::Cancelled) => self.cancel.clear(),
             Err(_) => {}

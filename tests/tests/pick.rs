@@ -67,6 +67,7 @@ fn state(gpu: &Arc<Gpu>, logits: &[f32], cap: Option<f32>) -> Box<dyn State> {
         slots: vec![COLS, n_vocab],
         weights: vec![weight(1, 0), weight(n_vocab, 4 * COLS as u64)],
         layers: vec![],
+        states: vec![],
         ropes: vec![],
         eps: 1e-6,
         n_embd: COLS,

@@ -3,7 +3,7 @@
 use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
-    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormKind, NormSpec,
+    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec,
     Norms, Pooling, QkNorm, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
@@ -17,6 +17,10 @@ pub(super) struct Decoder {
     pub(super) activation: Activation,
     pub(super) gated: bool,
     pub(super) qk_norm: Option<QkNorms>,
+    /// Behind each query head stands a gate of its result.
+    pub(super) gated_attention: bool,
+    /// What stands in a layer's place of attention, if anything does.
+    pub(super) mixer: fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>,
     pub(super) embedding_scale: f32,
     /// Factor on what each half of a block adds.
     pub(super) residual_scale: f32,
@@ -29,6 +33,8 @@ pub(super) struct Decoder {
     pub(super) encoder: bool,
     /// Embeddings are normed.
     pub(super) embedding_norm: bool,
+    /// Name of the last norm.
+    pub(super) output_norm: &'static str,
     /// One logit a head that takes part in the softmax.
     pub(super) sinks: bool,
     /// Whether the probabilities of the experts that a row goes to are divided by their sum.
@@ -79,10 +85,19 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn read(keys: &Keys<'_>) -> Result<Self> {
+        Self::of(keys, false)
+    }
+
+    /// The sizes of a model of which some layers have no attention, or no feed-forward layer: their counts are 0.
+    pub(super) fn hybrid(keys: &Keys<'_>) -> Result<Self> {
+        Self::of(keys, true)
+    }
+
+    fn of(keys: &Keys<'_>, hybrid: bool) -> Result<Self> {
         let (n_embd, n_layer) = (keys.width("embedding_length")?, keys.layers()?);
-        let heads = keys.per_layer("attention.head_count", n_layer, None)?;
-        let kv_heads = keys.per_layer("attention.head_count_kv", n_layer, heads.first().copied())?;
-        if let Some((h, kv)) = heads.iter().zip(&kv_heads).find(|(h, kv)| *h % *kv != 0) {
+        let heads = keys.per_layer("attention.head_count", n_layer, None, hybrid)?;
+        let kv_heads = keys.per_layer("attention.head_count_kv", n_layer, heads.first().copied(), hybrid)?;
+        if let Some((h, kv)) = heads.iter().zip(&kv_heads).find(|(h, kv)| !h.is_multiple_of(**kv) && **kv > 0) {
             return Err(keys.bad("attention.head_count_kv", format!("{kv} does not divide {h} heads")));
         }
         let head_dim = head_dim(keys, n_embd, &heads)?;
@@ -104,7 +119,7 @@ impl Sizes {
             kv_heads,
             head_dim,
             n_rot,
-            n_ff: keys.per_layer("feed_forward_length", n_layer, None)?,
+            n_ff: keys.per_layer("feed_forward_length", n_layer, None, hybrid)?,
             n_vocab: n_vocab
                 .ok_or_else(|| Error::Model("tensor 'token_embd.weight' is missing or has no rows".into()))?,
         })
@@ -115,10 +130,11 @@ impl Sizes {
 fn head_dim(keys: &Keys<'_>, n_embd: usize, heads: &[usize]) -> Result<usize> {
     let head_dim = match keys.u32("attention.key_length")? {
         Some(_) => keys.width("attention.key_length")?,
+        None if heads[0] == 0 => 0,
         None if n_embd.is_multiple_of(heads[0]) => n_embd / heads[0],
         None => return Err(keys.bad("attention.head_count", format!("{} does not divide {n_embd}", heads[0]))),
     };
-    match heads.iter().find(|&&h| h > MAX_WIDTH as usize / head_dim) {
+    match heads.iter().find(|&&h| h > MAX_WIDTH as usize / head_dim.max(1)) {
         Some(h) => Err(keys.bad("attention.head_count", format!("{h} heads of {head_dim} are too wide"))),
         None => Ok(head_dim),
     }
@@ -151,6 +167,8 @@ impl Decoder {
             activation: Activation::Silu,
             gated: true,
             qk_norm: None,
+            gated_attention: false,
+            mixer: |_, _, _| Ok(None),
             embedding_scale: 1.0,
             residual_scale: 1.0,
             logit_scale: 1.0,
@@ -159,6 +177,7 @@ impl Decoder {
             alibi: None,
             encoder: false,
             embedding_norm: false,
+            output_norm: "output_norm",
             positions: false,
             sinks: false,
             normalized: true,
@@ -199,7 +218,7 @@ impl Decoder {
             // where the stream is normed, the last block's norm is the last of all
             output_norm: match layers.last_mut().and_then(|layer| layer.ffn_norms.stream.take()) {
                 Some(last) => last,
-                None => norm("output_norm")?,
+                None => norm(self.output_norm)?,
             },
             layers,
             ropes: self.ropes,
@@ -232,7 +251,10 @@ impl Decoder {
         let NormNames([attn, ffn]) = self.norms;
         Ok(LayerSpec {
             attn_norms: norms(attn)?,
-            attention: self.attention(keys, s, i)?,
+            mixer: match (self.mixer)(keys, s, i)? {
+                Some(mixer) => mixer,
+                None => Mixer::Attention(self.attention(keys, s, i)?),
+            },
             ffn_norms: norms(ffn)?,
             ffn: self.ffn(keys, s, i)?,
             mixture: self.mixture(keys, s, i)?,
@@ -245,6 +267,7 @@ impl Decoder {
         let (parts, n_ff) = match (is_mixture(keys, i), shared_width(keys, i)) {
             (true, None) => return Ok(None),
             (true, Some(width)) => (["ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"], width),
+            (false, _) if s.n_ff[i] == 0 => return Ok(None),
             (false, _) => (["ffn_gate", "ffn_up", "ffn_down"], s.n_ff[i]),
         };
         let [gate, up, down] = parts.map(|part| format!("blk.{i}.{part}"));
@@ -295,8 +318,12 @@ impl Decoder {
         let name = |part: &str| format!("blk.{i}.{part}");
         let (heads, kv_heads, head_dim) = (s.heads[i], s.kv_heads[i], s.head_dim);
         let (window, rope) = self.layers[i];
+        if heads == 0 || kv_heads == 0 {
+            return Err(keys.bad("attention.head_count", format!("layer {i} has no heads")));
+        }
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-        let qkv = [("attn_q", q_width), ("attn_k", kv_width), ("attn_v", kv_width)];
+        let gated = self.gated_attention;
+        let qkv = [("attn_q", if gated { 2 * q_width } else { q_width }), ("attn_k", kv_width), ("attn_v", kv_width)];
         let qkv = qkv.map(|(part, outputs)| (name(part), outputs));
         let qk_norm = self.qk_norm.map(|norms| {
             let whole = norms == QkNorms::Whole;
@@ -317,6 +344,7 @@ impl Decoder {
             rope,
             qk_norm: qk_norm.transpose()?,
             qkv: keys.linears(&name("attn_qkv"), &qkv, s.n_embd)?,
+            gated,
             o: keys.linear(&name("attn_output"), q_width, s.n_embd)?,
         })
     }

@@ -1,6 +1,6 @@
 //! Reads hyperparameters and finds tensors, with range checks.
 
-use super::spec::LinearSpec;
+use super::spec::{ConvSpec, LinearSpec};
 use crate::error::{Error, Result};
 use crate::gguf::{Header, TensorInfo, Value};
 use crate::quant::TensorType;
@@ -8,6 +8,7 @@ use crate::quant::TensorType;
 /// Upper limits on hyperparameters: far above any real model, far below what overflows arithmetic.
 const MAX_LAYERS: u32 = 512;
 pub(super) const MAX_WIDTH: u32 = 1 << 20;
+const MAX_TAPS: u32 = 256;
 
 /// A header seen through one architecture's key prefix.
 pub(super) struct Keys<'a> {
@@ -66,6 +67,12 @@ impl<'a> Keys<'a> {
         self.u32(name)?.map_or(Ok(default), |v| self.in_range(name, v, MAX_WIDTH))
     }
 
+    /// The product of two widths, within the limit on widths.
+    pub(super) fn product(&self, name: &str, a: usize, b: usize) -> Result<usize> {
+        let product = a.checked_mul(b).filter(|product| *product <= MAX_WIDTH as usize);
+        product.ok_or_else(|| self.bad(name, format!("{a} times {b} is too wide")))
+    }
+
     /// How many positions a windowed layer sees; `None` where there is no limit, or the file says 0 (Phi-4).
     pub(super) fn window(&self) -> Result<Option<usize>> {
         let window = self.u32("attention.sliding_window")?.filter(|&window| window > 0);
@@ -119,19 +126,28 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A count that a file gives once or per layer.
-    pub(super) fn per_layer(&self, name: &str, n_layer: usize, default: Option<usize>) -> Result<Vec<usize>> {
-        let missing = || default.ok_or_else(|| self.bad(name, "is missing"));
-        let Some(value) = self.header.get(&self.key(name)) else { return Ok(vec![missing()?; n_layer]) };
-        let Value::Array(array) = value else { return Ok(vec![self.width(name)?; n_layer]) };
+    /// A count that a file gives once or per layer; 0 where a layer has none, which only hybrids may have.
+    pub(super) fn per_layer(
+        &self,
+        name: &str,
+        n_layer: usize,
+        default: Option<usize>,
+        hybrid: bool,
+    ) -> Result<Vec<usize>> {
+        let one = |v: u32| if hybrid && v == 0 { Ok(0) } else { self.in_range(name, v, MAX_WIDTH) };
+        let array = match self.header.get(&self.key(name)) {
+            Some(Value::Array(array)) => array,
+            None => return Ok(vec![default.ok_or_else(|| self.bad(name, "is missing"))?; n_layer]),
+            Some(_) => return Ok(vec![one(self.u32(name)?.unwrap_or(0))?; n_layer]),
+        };
         if array.len() < n_layer {
             return Err(self.bad(name, format!("has {} entries for {n_layer} layers", array.len())));
         }
-        let one = |v: Value<'_>| {
+        let number = |v: Value<'_>| {
             let v = v.as_i64().and_then(|v| u32::try_from(v).ok());
-            self.in_range(name, v.ok_or_else(|| self.bad(name, "is not an array of u32"))?, MAX_WIDTH)
+            one(v.ok_or_else(|| self.bad(name, "is not an array of u32"))?)
         };
-        array.iter().take(n_layer).map(one).collect()
+        array.iter().take(n_layer).map(number).collect()
     }
 
     /// A tensor that must be there with exactly this shape.
@@ -173,6 +189,17 @@ impl<'a> Keys<'a> {
             bias: self.optional(&format!("{base}.bias"), &[outputs])?,
             inputs,
             outputs,
+        })
+    }
+
+    /// A convolution: `<base>.weight` [taps, channels] with an optional `<base>.bias` `[channels]`; the key `taps` tells these.
+    pub(super) fn conv(&self, base: &str, taps: &str, channels: usize) -> Result<ConvSpec> {
+        let taps = self.count(taps, MAX_TAPS)?;
+        Ok(ConvSpec {
+            weight: self.tensor(&format!("{base}.weight"), &[taps, channels])?,
+            bias: self.optional(&format!("{base}.bias"), &[channels])?,
+            taps,
+            channels,
         })
     }
 

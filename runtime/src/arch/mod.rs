@@ -6,8 +6,8 @@ mod rope;
 mod spec;
 
 pub use spec::{
-    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormKind, NormSpec,
-    Norms, Pooling, QkNorm, Rope, RopeStyle,
+    Activation, AttentionSpec, ConvSpec, DeltaNetSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mixer, MixtureSpec,
+    ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec,
 };
 
 use crate::error::{Error, Result};
@@ -24,13 +24,16 @@ mod gpt2;
 mod gpt_oss;
 mod gptneox;
 mod granite;
+mod lfm2;
 mod llama;
+mod mamba;
 mod mpt;
 mod olmo2;
 mod phi2;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3next;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
@@ -65,6 +68,11 @@ const FAMILIES: &[Family] = &[
     ("starcoder", gpt2::spec),
     ("bloom", bloom::spec),
     ("mpt", mpt::spec),
+    ("lfm2", lfm2::spec),
+    ("mamba", mamba::mamba),
+    ("mamba2", mamba::mamba2),
+    ("qwen3next", qwen3next::qwen3next),
+    ("qwen35", qwen3next::qwen35),
     ("bert", bert::bert),
     ("nomic-bert", bert::nomic),
     ("modern-bert", bert::modern),

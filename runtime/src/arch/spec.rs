@@ -109,8 +109,130 @@ pub struct AttentionSpec {
     pub qk_norm: Option<QkNorm>,
     /// Query, key and value projections in this order: three matrices, or one with the rows of all.
     pub qkv: Vec<LinearSpec>,
+    /// Whether the query projection makes a gate behind each query head, whose sigmoid multiplies that head's result.
+    pub gated: bool,
     /// Output projection.
     pub o: LinearSpec,
+}
+
+/// A depthwise causal convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvSpec {
+    /// Tensor name of its weights [taps, channels].
+    pub weight: String,
+    /// Tensor name of its bias `[channels]`.
+    pub bias: Option<String>,
+    /// Rows that one output depends on.
+    pub taps: usize,
+    /// Columns.
+    pub channels: usize,
+}
+
+/// A gated short convolution: output(C * conv(B * X)), with [B | C | X] = input(x).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShortConvSpec {
+    /// Makes B, C and X.
+    pub input: LinearSpec,
+    /// The convolution.
+    pub conv: ConvSpec,
+    /// Output projection.
+    pub output: LinearSpec,
+}
+
+/// Where a selective scan has its steps, b and c from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepSpec {
+    /// x = conv(X) is projected to [r | b | c], and r to the steps (Mamba).
+    Projected {
+        /// Makes r, b and c.
+        x: LinearSpec,
+        /// Makes the steps from r.
+        dt: LinearSpec,
+    },
+    /// The input projection ends with them, and b and c come out of the convolution beside x (Mamba 2).
+    Direct {
+        /// Tensor name of the steps' bias `[heads]`.
+        bias: String,
+    },
+}
+
+/// A selective state space: output(norm(silu(z) * scan(silu(conv(X))))), with [z | X] = input(x) or [X | z].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanSpec {
+    /// Makes [X | z] where steps are projected, else [z | X | b | c | steps].
+    pub input: LinearSpec,
+    /// The convolution, of b and c too where they come with X.
+    pub conv: ConvSpec,
+    /// Where steps, b and c come from.
+    pub steps: StepSpec,
+    /// Tensor name of the states' rates, one per head, or `n_state` per head.
+    pub a: String,
+    /// Tensor name of the factors on x `[heads]`.
+    pub d: String,
+    /// Heads.
+    pub heads: usize,
+    /// Elements of all heads.
+    pub inner: usize,
+    /// Groups of heads that share b and c, and are normed together.
+    pub groups: usize,
+    /// Elements of state for each element of x.
+    pub n_state: usize,
+    /// Tensor name of the norm's weight [inner / groups, groups].
+    pub norm: Option<String>,
+    /// Output projection.
+    pub output: LinearSpec,
+}
+
+/// A gated delta net: output(norm(rule(silu(conv(qkv)))) * silu(z)).
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeltaNetSpec {
+    /// Make [q | k | v], z, β and α in this order.
+    pub input: Vec<LinearSpec>,
+    /// The convolution of q, k and v.
+    pub conv: ConvSpec,
+    /// Tensor name of the decays' factors `[heads]`.
+    pub a: String,
+    /// Tensor name of what is added to α `[heads]`.
+    pub dt_bias: String,
+    /// Value heads.
+    pub heads: usize,
+    /// Query and key heads.
+    pub key_heads: usize,
+    /// Elements of a query or key head.
+    pub key_dim: usize,
+    /// Elements of a value head.
+    pub value_dim: usize,
+    /// The order of value heads, β and α: see `graph::DeltaRule::tiled`.
+    pub tiled: bool,
+    /// Tensor name of the weight of each head's RMS norm `[value_dim]`.
+    pub norm: String,
+    /// Output projection.
+    pub output: LinearSpec,
+}
+
+/// How rows of a layer learn of those before them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mixer {
+    /// By attention.
+    Attention(AttentionSpec),
+    /// By a short convolution.
+    ShortConv(ShortConvSpec),
+    /// By a selective state space.
+    Scan(ScanSpec),
+    /// By the gated delta rule.
+    DeltaNet(DeltaNetSpec),
+}
+
+impl Mixer {
+    /// Its output projection.
+    pub fn output(&self) -> &LinearSpec {
+        match self {
+            Mixer::Attention(attention) => &attention.o,
+            Mixer::ShortConv(conv) => &conv.output,
+            Mixer::Scan(scan) => &scan.output,
+            Mixer::DeltaNet(net) => &net.output,
+        }
+    }
 }
 
 /// A feed-forward layer: down(act(gate x) * up x), or down(act(up x)).
@@ -164,13 +286,13 @@ pub struct Norms {
     pub stream: Option<NormSpec>,
 }
 
-/// One block: attention, then the feed-forward layer.
+/// One block: attention or what stands in its place, then the feed-forward layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerSpec {
     /// Norms around attention.
     pub attn_norms: Norms,
-    /// Attention.
-    pub attention: AttentionSpec,
+    /// Attention, or what stands in its place.
+    pub mixer: Mixer,
     /// Norms around the feed-forward layer.
     pub ffn_norms: Norms,
     /// Feed-forward layer; beside a mixture, the one that all rows share.

@@ -1,7 +1,7 @@
 //! Checks that a plan's parts fit together, so that no device's kernel has to.
 
 use crate::error::{Error, Result};
-use crate::graph::{AttentionPlan, BufId, Linear, Op, Plan, WeightId};
+use crate::graph::{AttentionPlan, BufId, Conv, DeltaRule, Linear, Op, Plan, Scan, WeightId};
 use crate::quant::TensorType;
 
 /// An error if the plan has a type that is not `supported`, or contradicts itself.
@@ -23,6 +23,7 @@ pub(super) fn check(plan: &Plan, supported: impl Fn(TensorType) -> bool) -> Resu
     let in_place = |op: &Op| {
         op.buffers().1 == plan.hidden
             || matches!(op, Op::RopeStore { .. } | Op::Attention { .. } | Op::NormPart { .. } | Op::Embed { .. })
+            || matches!(op, Op::Conv(_) | Op::Scan(_) | Op::DeltaRule(_) | Op::Gate { .. } | Op::Take { .. })
     };
     expect(!plan.head.iter().any(in_place), "head")?;
     expect(width(plan, plan.logits)? == plan.n_vocab, "logits")
@@ -44,6 +45,11 @@ fn op_name(op: &Op) -> &'static str {
         Op::Experts { .. } => "experts",
         Op::Combine { .. } => "combine",
         Op::Activate { .. } => "activate",
+        Op::Conv(_) => "conv",
+        Op::Scan(_) => "scan",
+        Op::DeltaRule(_) => "delta_rule",
+        Op::Gate { .. } => "gate",
+        Op::Take { .. } => "take",
         Op::Scale { .. } => "scale",
     }
 }
@@ -90,9 +96,27 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             let vectors = vector(plan, Some(*weight), len) && vector(plan, *bias, len);
             width(x)? == len && vectors && add_fits(add, x, out)?
         }
-        Op::NormPart { x, first, weight } => {
-            let len = plan.weights.get(weight.0 as usize).filter(|w| !w.matrix).map(|w| w.cols);
-            len.is_some_and(|len| first.checked_add(len).is_some_and(|end| width(x).is_ok_and(|width| end <= width)))
+        Op::NormPart { x, first, len, parts, weight } => {
+            let end = len.checked_mul(*parts).and_then(|all| Some((all, all.checked_add(*first)?)));
+            end.is_some_and(|(all, end)| {
+                let whole = vector(plan, Some(*weight), *len) || vector(plan, Some(*weight), all);
+                *len > 0 && whole && width(x).is_ok_and(|width| end <= width)
+            })
+        }
+        Op::Conv(conv) => conv_fits(plan, conv)? && apart(&conv.x, &conv.out),
+        Op::Scan(scan) => {
+            let inputs = [scan.x, scan.bc, scan.dt];
+            scan_fits(plan, scan)? && inputs.iter().all(|x| apart(x, &scan.out))
+        }
+        Op::DeltaRule(rule) => {
+            delta_rule_fits(plan, rule)? && apart(&rule.qkv, &rule.out) && apart(&rule.gates, &rule.out)
+        }
+        Op::Gate { x, gate, columns, .. } => {
+            columns.end(width(x)?).is_some_and(|end| width(gate).is_ok_and(|width| end <= width)) && apart(x, gate)
+        }
+        Op::Take { x, columns, n, to, out } => {
+            let taken = columns.end(*n).is_some_and(|end| width(x).is_ok_and(|width| end <= width));
+            taken && to.checked_add(*n).is_some_and(|end| width(out).is_ok_and(|w| end <= w)) && apart(x, out)
         }
         Op::MatMul { linears, x, add, out } => {
             let cols = width(x)?;
@@ -134,6 +158,48 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
         }
         Op::Scale { x, .. } => width(x)? > 0,
     })
+}
+
+/// Whether a state has so many elements.
+fn state(plan: &Plan, index: usize, dims: &[usize]) -> bool {
+    let product = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+    product.is_some() && product == plan.states.get(index).copied()
+}
+
+/// Whether columns `first..first + parts * len` lie within a row.
+fn columns(first: usize, parts: usize, len: usize, width: usize) -> bool {
+    parts.checked_mul(len).and_then(|n| n.checked_add(first)).is_some_and(|end| end <= width)
+}
+
+fn conv_fits(plan: &Plan, conv: &Conv) -> Result<bool> {
+    let (channels, x_width) = (width(plan, conv.out)?, width(plan, conv.x)?);
+    let Some(weight) = plan.weights.get(conv.weight.0 as usize).filter(|w| !w.matrix) else { return Ok(false) };
+    let taps = weight.cols / channels.max(1);
+    let whole = channels > 0 && taps > 0 && weight.cols == taps * channels && vector(plan, conv.bias, channels);
+    let inputs = columns(conv.first, if conv.gated { 3 } else { 1 }, channels, x_width);
+    Ok(whole && inputs && state(plan, conv.state, &[taps - 1, channels]))
+}
+
+fn scan_fits(plan: &Plan, scan: &Scan) -> Result<bool> {
+    let Scan { heads, groups, n_state, .. } = *scan;
+    let inner = width(plan, scan.out)?;
+    let whole = heads > 0 && groups > 0 && n_state > 0 && inner.is_multiple_of(heads) && heads.is_multiple_of(groups);
+    let inputs = width(plan, scan.x)? >= inner
+        && columns(scan.b, 2 * groups, n_state, width(plan, scan.bc)?)
+        && columns(scan.first_dt, heads, 1, width(plan, scan.dt)?);
+    let rates = vector(plan, Some(scan.a), heads) || vector(plan, Some(scan.a), heads.saturating_mul(n_state));
+    let vectors = rates && vector(plan, Some(scan.d), heads) && vector(plan, scan.dt_bias, heads);
+    Ok(whole && inputs && vectors && state(plan, scan.state, &[inner, n_state]))
+}
+
+fn delta_rule_fits(plan: &Plan, rule: &DeltaRule) -> Result<bool> {
+    let DeltaRule { heads, key_heads, key_dim, .. } = *rule;
+    let inner = width(plan, rule.out)?;
+    let whole = heads > 0 && key_heads > 0 && key_dim > 0 && heads.is_multiple_of(key_heads);
+    let inputs = width(plan, rule.qkv)?.checked_sub(inner) == key_heads.checked_mul(key_dim).map(|keys| 2 * keys)
+        && columns(rule.first, 2, heads, width(plan, rule.gates)?);
+    let vectors = vector(plan, Some(rule.a), heads) && vector(plan, Some(rule.dt_bias), heads);
+    Ok(whole && inner.is_multiple_of(heads) && inputs && vectors && state(plan, rule.state, &[inner, key_dim]))
 }
 
 fn linear(plan: &Plan, linear: &Linear, cols: usize) -> Option<usize> {

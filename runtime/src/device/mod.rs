@@ -176,7 +176,8 @@ pub enum Outputs {
 pub struct Batch<'a> {
     /// Token ids, all below `n_vocab`; at least 1, at most `max_batch`.
     pub tokens: &'a [u32],
-    /// Position of the first; the cache is valid for every position before it (that a window can see).
+    /// Position of the first; the cache is valid for every position before it (that a window can see), and recurrent states are
+    /// those after the row before it.
     pub pos: usize,
     /// Which logits to return.
     pub outputs: Outputs,
@@ -237,6 +238,10 @@ impl CancelFlag {
     }
 }
 
+/// Copies of its recurrent states that a session's state has room for: the end of a prompt to answer again, and that of the one
+/// before, to change the last question.
+pub const COPIES: usize = 2;
+
 /// Something that can run a plan.
 pub trait Device: Send + Sync {
     /// Its description.
@@ -285,13 +290,18 @@ pub trait Weights: Send + Sync {
 /// One session's cache and activations.
 pub trait State: Send {
     /// Runs a batch. `logits` is resized to the rows wanted times `n_vocab`. On an error nothing at or after
-    /// `batch.pos` is valid any more; everything before it still is, unless the device is lost.
+    /// `batch.pos` is valid any more; everything before it still is, unless the device is lost. What the plan carries from row to
+    /// row is not valid after an error; a batch at position 0 starts it anew.
     fn run<'a>(
         &'a mut self,
         batch: Batch<'a>,
         cancel: &'a CancelFlag,
         logits: &'a mut Vec<f32>,
     ) -> LocalFuture<'a, Result<()>>;
+    /// Copies what the plan carries from row to row to one of `COPIES` places.
+    fn keep(&mut self, place: usize);
+    /// Brings such a copy back.
+    fn restore(&mut self, place: usize);
     /// The state as one that picks candidates by itself; `None` where logits cost nothing to read.
     fn picker(&mut self) -> Option<&mut dyn Picker> {
         None

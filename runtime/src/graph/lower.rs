@@ -1,5 +1,7 @@
 //! Lowers any `ModelSpec` to a `Plan`: the one place that knows how a decoder is put together.
 
+mod mixers;
+
 use std::collections::HashMap;
 
 use super::{AttentionPlan, BufId, Buffer, Linear, Lookup, Op, Plan, RopePlan, Routing, Weight, WeightId, memory};
@@ -105,11 +107,13 @@ struct Lowering<'a, 'b> {
     weights: &'a mut Weights<'b>,
     buffers: Vec<Buffer>,
     ops: Vec<Op>,
+    layers: Vec<AttentionPlan>,
+    states: Vec<usize>,
 }
 
 impl<'a, 'b> Lowering<'a, 'b> {
     fn new(spec: &'a ModelSpec, weights: &'a mut Weights<'b>) -> Self {
-        Self { spec, weights, buffers: Vec::new(), ops: Vec::new() }
+        Self { spec, weights, buffers: Vec::new(), ops: Vec::new(), layers: Vec::new(), states: Vec::new() }
     }
 
     /// The whole plan but for its weights.
@@ -126,8 +130,9 @@ impl<'a, 'b> Lowering<'a, 'b> {
             hidden,
             logits,
             slots,
-            layers: spec.layers.iter().map(|layer| self.attention_plan(&layer.attention)).collect::<Result<_>>()?,
             ropes: spec.ropes.iter().map(|rope| self.rope_plan(rope)).collect::<Result<_>>()?,
+            layers: self.layers,
+            states: self.states,
             buffers: self.buffers,
             weights: Vec::new(),
             eps: spec.eps,
@@ -224,23 +229,23 @@ impl<'a, 'b> Lowering<'a, 'b> {
             self.lookup(table, Lookup::First, 1.0, true, hidden)?;
         }
         let mut hidden = self.norm(hidden, spec.embedding_norm.as_ref())?;
-        for (i, layer) in spec.layers.iter().enumerate() {
-            hidden = self.layer(i, layer, hidden)?;
+        for layer in &spec.layers {
+            hidden = self.layer(layer, hidden)?;
         }
         Ok(hidden)
     }
 
-    fn layer(&mut self, i: usize, layer: &LayerSpec, hidden: BufId) -> Result<BufId> {
+    fn layer(&mut self, layer: &LayerSpec, hidden: BufId) -> Result<BufId> {
         let x = self.norm(hidden, layer.attn_norms.input.as_ref())?;
         let beside = match (&layer.ffn_norms.input, layer.parallel) {
             (norm @ Some(_), true) => Some(self.norm(hidden, norm.as_ref())?),
             (None, true) => Some(x),
             (_, false) => None,
         };
-        let attended = self.attention(i, &layer.attention, x)?;
+        let mixed = self.mix(&layer.mixer, x)?;
         // before the stream changes: x may be the stream itself
         let beside = beside.map(|x| self.units(layer, x)).transpose()?;
-        let hidden = self.residual(&layer.attention.o, &layer.attn_norms, attended, hidden)?;
+        let hidden = self.residual(layer.mixer.output(), &layer.attn_norms, mixed, hidden)?;
         let units = match beside {
             Some(units) => units,
             None => {
@@ -301,19 +306,6 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let out = self.buffer(used * specs.iter().map(|spec| spec.outputs).sum::<usize>());
         let linears = specs.iter().map(|spec| self.weights.linear(spec)).collect::<Result<_>>()?;
         self.ops.push(Op::Experts { linears, x, routes, out });
-        Ok(out)
-    }
-
-    fn attention(&mut self, i: usize, a: &AttentionSpec, x: BufId) -> Result<BufId> {
-        let qkv = self.matmul(&a.qkv, x)?;
-        if let Some(norm) = a.qk_norm.as_ref().filter(|norm| norm.whole) {
-            let (q, k) = (self.weights.vector(&norm.q)?, self.weights.vector(&norm.k)?);
-            self.ops.push(Op::NormPart { x: qkv, first: 0, weight: q });
-            self.ops.push(Op::NormPart { x: qkv, first: a.heads * a.head_dim, weight: k });
-        }
-        self.ops.push(Op::RopeStore { qkv, layer: i });
-        let out = self.buffer(a.heads * a.head_dim);
-        self.ops.push(Op::Attention { qkv, layer: i, out });
         Ok(out)
     }
 

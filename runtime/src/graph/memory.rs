@@ -18,6 +18,12 @@ impl Op {
                 ([Some(*x), Some(*weights), *add].into_iter().flatten().collect(), *out)
             }
             Op::NormPart { x, .. } | Op::Scale { x, .. } => (vec![*x], *x),
+            Op::Conv(conv) => (vec![conv.x], conv.out),
+            Op::Scan(scan) => (vec![scan.x, scan.bc, scan.dt], scan.out),
+            Op::DeltaRule(rule) => (vec![rule.qkv, rule.gates], rule.out),
+            Op::Gate { x, gate, .. } => (vec![*x, *gate], *x),
+            // what the other columns hold stays
+            Op::Take { x, to, out, .. } => (if *to > 0 { vec![*x, *out] } else { vec![*x] }, *out),
         }
     }
 }

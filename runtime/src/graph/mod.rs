@@ -5,9 +5,11 @@
 
 mod lower;
 mod memory;
+mod recurrent;
 
 pub use crate::arch::{Activation, Gating, NormKind, RopeStyle};
 pub use lower::lower;
+pub use recurrent::{Columns, Conv, DeltaRule, Scan};
 
 use crate::quant::TensorType;
 
@@ -177,13 +179,17 @@ pub enum Op {
         /// result
         out: BufId,
     },
-    /// The columns of x from `first` on are RMS-normed in place, as many as `weight` has.
+    /// Parts of x, `len` columns each and side by side from `first` on, are RMS-normed in place.
     NormPart {
         /// input and result
         x: BufId,
-        /// first column, a multiple of 4
+        /// first column
         first: usize,
-        /// weight
+        /// columns of a part
+        len: usize,
+        /// how many parts
+        parts: usize,
+        /// weight of one part, which is that of all, or of all parts
         weight: WeightId,
     },
     /// out = [W0 x + b0 | W1 x + b1 | ...] (+ add): the outputs of several matrices over one input, side by side.
@@ -203,7 +209,7 @@ pub enum Op {
     RopeStore {
         /// projections
         qkv: BufId,
-        /// layer index
+        /// index into `Plan::layers`
         layer: usize,
     },
     /// out[heads * head_dim] = softmax(scale * q·K) V over the layer's cache, causal and windowed. The batch's own keys
@@ -211,7 +217,7 @@ pub enum Op {
     Attention {
         /// projections; only q is read
         qkv: BufId,
-        /// layer index
+        /// index into `Plan::layers`
         layer: usize,
         /// result
         out: BufId,
@@ -265,6 +271,36 @@ pub enum Op {
         /// result
         out: BufId,
     },
+    /// A causal convolution over rows.
+    Conv(Conv),
+    /// A selective scan over rows.
+    Scan(Scan),
+    /// The gated delta rule over rows.
+    DeltaRule(DeltaRule),
+    /// x = x * act(g) in place, for as many columns g of `gate` as x has.
+    Gate {
+        /// input and result
+        x: BufId,
+        /// holds the gates
+        gate: BufId,
+        /// where
+        columns: Columns,
+        /// whether act is the sigmoid, else SiLU
+        sigmoid: bool,
+    },
+    /// Copies `n` columns of x to neighbouring ones of out.
+    Take {
+        /// input
+        x: BufId,
+        /// which columns
+        columns: Columns,
+        /// how many
+        n: usize,
+        /// the first column in `out`
+        to: usize,
+        /// result
+        out: BufId,
+    },
     /// x = factor * x in place, then cap * tanh(x / cap) where there is a cap.
     Scale {
         /// input and result
@@ -302,8 +338,10 @@ pub struct Plan {
     pub slots: Vec<usize>,
     /// All weights, sorted by (shard, offset): the order in which they are loaded.
     pub weights: Vec<Weight>,
-    /// Attention of each layer.
+    /// Attention of each layer that has it.
     pub layers: Vec<AttentionPlan>,
+    /// Elements (f32) of each state that is carried from row to row.
+    pub states: Vec<usize>,
     /// Rotary embeddings used by layers.
     pub ropes: Vec<RopePlan>,
     /// Epsilon of every norm.
@@ -322,6 +360,10 @@ impl Plan {
     /// Whether a batch must be a whole text.
     pub fn needs_whole_texts(&self) -> bool {
         self.layers.iter().any(|layer| !layer.causal)
+    }
+    /// Whether something is carried from row to row that cannot go back to an earlier one.
+    pub fn is_recurrent(&self) -> bool {
+        !self.states.is_empty()
     }
     /// Tokens are below this.
     pub fn max_tokens(&self) -> usize {
@@ -356,7 +398,10 @@ impl Plan {
                 linears.iter().map(share).sum::<u64>() * (self.width(*routes) / 2) as u64
             }
             Op::RopeStore { .. } | Op::Attention { .. } | Op::Activate { .. } | Op::Scale { .. } => 0,
-            Op::Route { .. } | Op::Combine { .. } => 0,
+            Op::Route { .. } | Op::Combine { .. } | Op::Gate { .. } | Op::Take { .. } => 0,
+            Op::Conv(conv) => bytes(&conv.weight) + conv.bias.iter().map(bytes).sum::<u64>(),
+            Op::Scan(scan) => [Some(scan.a), Some(scan.d), scan.dt_bias].iter().flatten().map(bytes).sum(),
+            Op::DeltaRule(rule) => bytes(&rule.a) + bytes(&rule.dt_bias),
         };
         self.body.iter().chain(&self.head).map(read).sum()
     }

@@ -67,6 +67,7 @@ struct Builder {
     body: Vec<Op>,
     head: Vec<Op>,
     layers: Vec<AttentionPlan>,
+    states: Vec<usize>,
     ropes: Vec<RopePlan>,
 }
 
@@ -77,7 +78,7 @@ impl Builder {
     fn new(seed: u64) -> Self {
         let (widths, weights, data) = (vec![], vec![], vec![]);
         let random = Random::new(seed);
-        Self { random, widths, weights, data, body: vec![], head: vec![], layers: vec![], ropes: vec![] }
+        Self { random, widths, weights, data, body: vec![], head: vec![], layers: vec![], states: vec![], ropes: vec![] }
     }
 
     fn buffer(&mut self, width: usize) -> BufId {
@@ -137,6 +138,7 @@ impl Builder {
             slots: self.widths,
             weights: self.weights,
             layers: self.layers,
+            states: self.states,
             ropes: self.ropes,
             eps: EPS,
         };
@@ -225,7 +227,7 @@ impl Builder {
         let width = before + cols + after;
         let (hidden, inputs) = self.input(n.min(width), width);
         let (weight, w) = self.vector(cols);
-        self.body.push(Op::NormPart { x: hidden, first: before, weight });
+        self.body.push(Op::NormPart { x: hidden, first: before, len: cols, parts: 1, weight });
         let logits = self.show(hidden, width);
         let tokens = tokens(n, inputs.len());
         let answer = |&t: &u32| {

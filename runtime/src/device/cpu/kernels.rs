@@ -1,15 +1,18 @@
 //! The kernels of one level, as a table: what differs between the scalar reference and each instruction set.
 
 use super::attention::{self, AttentionKernel};
+use super::conv::{self, ConvKernel};
+use super::delta_rule::{self, DeltaRuleKernel};
 use super::level::Level;
 use super::mat_mul::{self, MatMulKernel};
 use super::memory::{Line, Room};
 use super::norm::{self, Norm};
+use super::scan::{self, ScanKernel};
 use super::simd::{self, Acts, ActsWriter};
-use super::{activate, scale};
+use super::{activate, gate, scale};
 use crate::device::{Precision, StateOptions, kv_capacity};
 use crate::error::Result;
-use crate::graph::{Activation, Plan};
+use crate::graph::{Activation, Columns, Plan};
 use crate::quant::layout::{Decode, Number, Packed, Plain};
 use crate::quant::{self, TensorType};
 
@@ -21,6 +24,11 @@ pub(super) struct Kernels {
     pub(super) activate: fn(&[f32], Activation, bool, &mut [f32]),
     /// (x, factor, cap)
     pub(super) scale: fn(&mut [f32], f32, Option<f32>),
+    /// (gates, which columns, whether sigmoid, x)
+    pub(super) gate: fn(&[f32], &Columns, bool, &mut [f32]),
+    pub(super) conv: ConvKernel,
+    pub(super) scan: ScanKernel,
+    pub(super) delta_rule: DeltaRuleKernel,
     /// (acts, row of the batch, x)
     pub(super) quantize: fn(&ActsWriter<'_>, usize, &[f32]),
     pub(super) attention: AttentionKernel,
@@ -81,6 +89,10 @@ static REFERENCE: Kernels = Kernels {
     norm: norm::norm,
     activate: activate::activate,
     scale: scale::scale,
+    gate: gate::gate,
+    conv: conv::conv,
+    scan: scan::scan,
+    delta_rule: delta_rule::delta_rule,
     quantize: |_, _, _| (),
     attention: attention::attention,
     mat_mul: |ty, _| quant::visit(ty, Reference),

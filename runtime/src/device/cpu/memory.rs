@@ -58,6 +58,22 @@ impl Room {
     }
 }
 
+/// The rows of a batch in one buffer.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    /// [n][width]
+    pub(super) x: &'a [f32],
+    pub(super) n: usize,
+    pub(super) width: usize,
+}
+
+impl<'a> Rows<'a> {
+    #[inline(always)]
+    pub(super) fn row(&self, t: usize) -> &'a [f32] {
+        &self.x[t * self.width..][..self.width]
+    }
+}
+
 /// A mutable slice of which several threads write different parts.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a, T> {

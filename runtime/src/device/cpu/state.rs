@@ -12,14 +12,16 @@ use super::norm::{self, Norm};
 use super::pool::Pool;
 use super::simd::Acts;
 use super::weights::{CpuWeights, Matrix};
-use super::{embed, rope_store};
+use super::{embed, rope_store, take};
 use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateBytes, StateOptions};
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Linear, Lookup, Op, Plan};
 
 mod experts;
+mod recurrent;
 
 use experts::Experts;
+use recurrent::States;
 
 /// Rows of a batch that make one item of work for an op that computes each row by itself.
 const ROWS_PER_ITEM: usize = 4;
@@ -52,6 +54,7 @@ pub(super) struct CpuState {
     /// Memory of each of the plan's slots.
     slots: Vec<Vec<f32>>,
     caches: Vec<Cache>,
+    states: States,
     angles: Vec<Angles>,
     /// The input of a matrix product in 8 bits.
     acts: Acts,
@@ -84,6 +87,7 @@ impl CpuState {
         Ok(Self {
             slots: slots.collect::<Result<_>>()?,
             caches: plan.layers.iter().map(|layer| Cache::new(layer, options, kv)).collect::<Result<_>>()?,
+            states: States::new(&plan, kv)?,
             angles: angles.collect::<Result<_>>()?,
             acts: acts(&plan, experts::act_rows(&plan, rows), room)?,
             experts,
@@ -176,10 +180,14 @@ impl CpuState {
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
                 self.each_row(weights, rows, 1, *x, *out, |x, out| kernel(x, &norm, accumulate, out));
             }
-            Op::NormPart { x, first, weight } => {
+            Op::NormPart { x, first, len, parts, weight } => {
                 let weight = weights.vector(*weight);
-                let part = *first..*first + weight.len();
-                self.each_own_row(plan, rows, *x, |row| norm::rms_in_place(&mut row[part.clone()], weight, plan.eps));
+                self.each_own_row(plan, rows, *x, |row| {
+                    let parts = row[*first..][..len * parts].chunks_exact_mut(*len);
+                    // one weight for all parts comes again and again
+                    let all = weight.chunks_exact(*len).cycle();
+                    parts.zip(all).for_each(|(part, weight)| norm::rms_in_place(part, weight, plan.eps));
+                });
             }
             Op::MatMul { linears, x, add, out } => {
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
@@ -201,6 +209,16 @@ impl CpuState {
             Op::Combine { x, weights: by, first, sigmoid, add, out } => {
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
                 self.combine(weights, rows, *x, (*by, *first, *sigmoid), accumulate, *out);
+            }
+            Op::Conv(conv) => self.conv(weights, conv, rows),
+            Op::Scan(scan) => self.scan(weights, scan, rows),
+            Op::DeltaRule(rule) => self.delta_rule(weights, rule, rows),
+            Op::Gate { x, gate, columns, sigmoid } => {
+                let kernel = self.kernels.gate;
+                self.each_row(weights, rows, 1, *gate, *x, |gates, x| kernel(gates, columns, *sigmoid, x));
+            }
+            Op::Take { x, columns, n, to, out } => {
+                self.each_row(weights, rows, 1, *x, *out, |x, out| take::take(x, columns, &mut out[*to..][..*n]));
             }
             Op::Scale { x, factor, cap } => {
                 let kernel = self.kernels.scale;
@@ -438,6 +456,14 @@ impl State for CpuState {
         logits: &'a mut Vec<f32>,
     ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move { self.run_batch(&batch, cancel, logits) })
+    }
+
+    fn keep(&mut self, place: usize) {
+        self.states.keep(place);
+    }
+
+    fn restore(&mut self, place: usize) {
+        self.states.restore(place);
     }
 
     fn bytes(&self) -> u64 {

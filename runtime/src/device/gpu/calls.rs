@@ -3,6 +3,9 @@
 mod attention;
 mod experts;
 pub(super) mod pick;
+mod recurrent;
+
+pub(super) use recurrent::MAX_STATES;
 
 use super::Tuning;
 use super::fuse::{self, Step};
@@ -114,7 +117,7 @@ impl Builder<'_> {
         match op {
             Op::Embed { table, by, scale, add, out } => self.embed(*table, *by, *scale, *add, *out),
             Op::Norm { kind, x, weight, bias, add, out } => self.norm(*kind, *x, (*weight, *bias), *add, *out),
-            Op::NormPart { x, first, weight } => self.norm_part(*x, *first, *weight),
+            Op::NormPart { x, first, len, parts, weight } => self.norm_part(*x, (*first, *len, *parts), *weight),
             Op::RopeStore { qkv, layer } => self.rope_store(*qkv, *layer),
             Op::Attention { qkv, layer, out } => self.attention(*qkv, *layer, *out),
             Op::Activate { parts, x, activation, gated, out } => self.activate(*parts, *x, *activation, *gated, *out),
@@ -123,6 +126,11 @@ impl Builder<'_> {
             Op::Combine { x, weights, first, sigmoid, add, out } => {
                 self.combine(*x, (*weights, *first, *sigmoid), *add, *out);
             }
+            Op::Conv(conv) => self.conv(conv),
+            Op::Scan(scan) => self.scan(scan),
+            Op::DeltaRule(rule) => self.delta_rule(rule),
+            Op::Gate { x, gate, columns, sigmoid } => self.gate(*x, *gate, columns, *sigmoid),
+            Op::Take { x, columns, n, to, out } => self.take(*x, columns, (*n, *to), *out),
             Op::Scale { x, factor, cap } => self.scale(*x, *factor, *cap),
             Op::MatMul { .. } => unreachable!("every product is a step of its own"),
         }
@@ -205,15 +213,17 @@ impl Builder<'_> {
         self.constants(&[("WIDTH", self.tuning().norm_width), ("CENTERED", centered), ("BIAS", has_bias)]);
     }
 
-    fn norm_part(&mut self, x: BufId, first: usize, weight: WeightId) {
+    fn norm_part(&mut self, x: BufId, (first, len, parts): (usize, usize, usize), weight: WeightId) {
+        let same = self.plan().weight(weight).cols == len;
         let fields = [
-            ("n", self.plan().weight(weight).cols as u32),
+            ("n", len as u32),
             ("first", first as u32),
             ("stride", self.stride(x)),
+            ("step", if same { 0 } else { len as u32 }),
             ("eps", self.plan().eps.to_bits()),
         ];
         let buffers = [("x", self.slice(x)), ("weight", self.vector(weight))];
-        self.call("norm_part", &fields, &buffers, self.per_row(1));
+        self.call("norm_part", &fields, &buffers, self.per_row(parts as u32));
         self.constants(&[("WIDTH", self.tuning().norm_width)]);
     }
 

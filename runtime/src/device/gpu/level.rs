@@ -146,6 +146,7 @@ fn plan() -> Plan {
             weight("matrix", TensorType::Q8_0, ROWS, COLS, true),
         ],
         layers: vec![],
+        states: vec![],
         ropes: vec![],
         eps: 1e-6,
         n_embd: COLS,

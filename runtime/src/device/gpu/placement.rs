@@ -77,12 +77,11 @@ impl Placement {
         for op in plan.body.iter().chain(&plan.head) {
             match op {
                 Op::Embed { table, .. } => this.place(plan, &[*table], limits)?,
-                Op::Norm { weight, bias, .. } => {
-                    for id in [Some(*weight), *bias].into_iter().flatten() {
-                        this.vector(plan, id, limits);
-                    }
-                }
+                Op::Norm { weight, bias, .. } => this.vectors(plan, &[Some(*weight), *bias], limits),
                 Op::NormPart { weight, .. } => this.vector(plan, *weight, limits),
+                Op::Conv(conv) => this.vectors(plan, &[Some(conv.weight), conv.bias], limits),
+                Op::Scan(scan) => this.vectors(plan, &[Some(scan.a), Some(scan.d), scan.dt_bias], limits),
+                Op::DeltaRule(rule) => this.vectors(plan, &[Some(rule.a), Some(rule.dt_bias)], limits),
                 Op::MatMul { linears, .. } => this.product(plan, linears, limits)?,
                 Op::Experts { linears, .. } => {
                     for linear in linears {
@@ -96,11 +95,13 @@ impl Placement {
             }
         }
         for layer in &plan.layers {
-            for id in [layer.q_norm, layer.k_norm, layer.sinks].into_iter().flatten() {
-                this.vector(plan, id, limits);
-            }
+            this.vectors(plan, &[layer.q_norm, layer.k_norm, layer.sinks], limits);
         }
         Ok(this)
+    }
+
+    fn vectors(&mut self, plan: &Plan, weights: &[Option<WeightId>], limits: Limits) {
+        weights.iter().flatten().for_each(|id| self.vector(plan, *id, limits));
     }
 
     /// Reserves arena space for a vector that is used whole.

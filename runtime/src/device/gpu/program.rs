@@ -37,6 +37,14 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
     if let Some(cols) = odd {
         return Err(Error::Unsupported(format!("experts of {cols} units on a GPU (a multiple of 4)")));
     }
+    let states = plan.body.iter().filter_map(|op| match op {
+        Op::Scan(scan) => Some(scan.n_state),
+        Op::DeltaRule(rule) => Some(rule.key_dim),
+        _ => None,
+    });
+    if let Some(states) = states.max().filter(|&states| states > calls::MAX_STATES) {
+        return Err(Error::Unsupported(format!("{states} states of an element on a GPU (at most {})", calls::MAX_STATES)));
+    }
     match plan.layers.iter().map(|layer| layer.head_dim).find(|dim| dim % 2 == 1 || *dim > MAX_HEAD_DIM) {
         Some(dim) => Err(Error::Unsupported(format!("head size {dim} on a GPU (even, at most {MAX_HEAD_DIM})"))),
         None => Ok(()),

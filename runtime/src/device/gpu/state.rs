@@ -19,7 +19,7 @@ use super::products::Products;
 use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{
-    Batch, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, Precision, State, StateBytes, StateOptions,
+    Batch, COPIES, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, Precision, State, StateBytes, StateOptions,
     kv_capacity,
 };
 use crate::error::{Error, Result};
@@ -52,6 +52,9 @@ pub(super) struct Buffers<B = GpuBuffer> {
     /// The rows of the plan's `hidden` whose logits are wanted.
     hidden: B,
     pub(super) caches: Vec<Cache<B>>,
+    /// What the plan carries from row to row, and copies of it.
+    pub(super) states: Vec<B>,
+    copies: [Vec<B>; COPIES],
     /// Inputs of products in a narrow format.
     pub(super) packed: B,
     pub(super) angles: B,
@@ -87,9 +90,10 @@ impl Buffers {
 
     fn bytes(&self) -> u64 {
         let caches = self.caches.iter().flat_map(|cache| [&cache.keys, &cache.values]);
+        let states = self.copies.iter().flatten().chain(&self.states);
         let picks = [&self.tops, &self.picked, &self.readback.buffer];
         let rest = [&self.run, &self.hidden, &self.packed, &self.angles, &self.partials].into_iter().chain(picks);
-        self.slots.iter().chain(caches).chain(rest).map(|buffer| buffer.size()).sum()
+        self.slots.iter().chain(caches).chain(states).chain(rest).map(|buffer| buffer.size()).sum()
     }
 }
 
@@ -103,6 +107,8 @@ impl<B> Buffers<B> {
             floats("activations", rows * stride(*width))
         };
         let slots = plan.slots.iter().enumerate().map(slot).collect::<Result<_>>()?;
+        let mut states = || plan.states.iter().map(|&n| floats("recurrent states", n)).collect::<Result<Vec<_>>>();
+        let (now, copies) = (states()?, [states()?, states()?]);
         let angles = plan.ropes.iter().map(|rope| rope::table_len(rope, options.n_ctx)).sum::<usize>();
         let logits = stride(plan.n_vocab);
         Ok(Self {
@@ -114,6 +120,8 @@ impl<B> Buffers<B> {
             partials: floats("attention spans", most_partials(gpu, plan, options))?,
             tops: floats("likeliest tokens", 4 * calls::pick::blocks(plan.n_vocab))?,
             caches: plan.layers.iter().map(|layer| cache(make, layer, options)).collect::<Result<_>>()?,
+            states: now,
+            copies,
             packed: make("packed activations", rows.packed_bytes, STORAGE)?,
             kv: options.kv.name(),
             picked: make("picked tokens", PICKED_BYTES as u64, STORAGE)?,
@@ -137,7 +145,9 @@ pub(super) fn bytes(gpu: &Gpu, plan: &Plan, precision: Precision, options: &Stat
     };
     let buffers = Buffers::new(&mut count, gpu, plan, options, &rows)?;
     Chain::new(&mut count)?;
-    bytes.kv = buffers.caches.iter().map(|cache| cache.keys.saturating_add(cache.values)).fold(0, u64::saturating_add);
+    let caches = buffers.caches.iter().map(|cache| cache.keys.saturating_add(cache.values));
+    let states = buffers.copies.iter().flatten().chain(&buffers.states).copied();
+    bytes.kv = caches.chain(states).fold(0, u64::saturating_add);
     bytes.scratch -= bytes.kv;
     Ok(bytes)
 }
@@ -256,6 +266,15 @@ impl State for GpuState {
         Box::pin(self.batch(batch, cancel, logits))
     }
 
+    fn keep(&mut self, place: usize) {
+        self.copy(&self.buffers.states, &self.buffers.copies[place]);
+    }
+
+    fn restore(&mut self, place: usize) {
+        self.chain.end();
+        self.copy(&self.buffers.copies[place], &self.buffers.states);
+    }
+
     fn bytes(&self) -> u64 {
         self.buffers.bytes() + self.chain.bytes()
     }
@@ -283,6 +302,14 @@ impl GpuState {
         let first = if plan.needs_whole_texts() { rows.batch } else { weights.gpu.tuning.first_rows };
         let pace = Pace { rows: first.min(rows.batch), most: rows.batch };
         Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain })
+    }
+
+    fn copy(&self, from: &[GpuBuffer], to: &[GpuBuffer]) {
+        let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
+        for (from, to) in from.iter().zip(to) {
+            encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
+        }
+        self.weights.gpu.queue.submit([encoder.finish()]);
     }
 
     fn validate(&self, batch: &Batch<'_>) -> Result<()> {

@@ -186,6 +186,7 @@ fn plan() -> Plan {
             weight("head", TensorType::Q4_0, 32),
         ],
         layers: vec![],
+        states: vec![],
         ropes: vec![],
         eps: 1e-6,
         n_embd: WIDTH,

@@ -12,6 +12,7 @@ mod math;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
 mod panel;
+mod recurrent;
 mod row_dot;
 mod rows;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -122,6 +123,10 @@ pub(super) fn table<S: Simd>() -> &'static Kernels {
             norm: rows::norm::<S>,
             activate: rows::activate::<S>,
             scale: rows::scale::<S>,
+            gate: recurrent::gate::<S>,
+            conv: recurrent::conv::<S>,
+            scan: recurrent::scan::<S>,
+            delta_rule: recurrent::delta_rule::<S>,
             quantize: acts::quantize::<S>,
             attention: attention::attention::<S>,
             mat_mul: matrix_kernel::<S>,

@@ -71,7 +71,7 @@ impl Builder<'_> {
     }
 
     /// Where a vector starts in the arena, in words.
-    fn arena_word(&self, id: Option<WeightId>) -> u32 {
+    pub(super) fn arena_word(&self, id: Option<WeightId>) -> u32 {
         id.map_or(0, |id| (self.weights.placement.vectors[&id] / 4) as u32)
     }
 

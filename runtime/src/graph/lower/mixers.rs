@@ -1,0 +1,139 @@
+//! Lowers what makes rows learn of those before them: attention, and the recurrent layers that stand in its place.
+
+use super::Lowering;
+use crate::arch::{AttentionSpec, ConvSpec, DeltaNetSpec, Mixer, ScanSpec, ShortConvSpec, StepSpec};
+use crate::error::Result;
+use crate::graph::{BufId, Columns, Conv, DeltaRule, Op, Scan};
+
+impl Lowering<'_, '_> {
+    /// What the layer's output projection reads.
+    pub(super) fn mix(&mut self, mixer: &Mixer, x: BufId) -> Result<BufId> {
+        match mixer {
+            Mixer::Attention(attention) => self.attention(attention, x),
+            Mixer::ShortConv(conv) => self.short_conv(conv, x),
+            Mixer::Scan(scan) => self.scan(scan, x),
+            Mixer::DeltaNet(net) => self.delta_net(net, x),
+        }
+    }
+
+    fn attention(&mut self, a: &AttentionSpec, x: BufId) -> Result<BufId> {
+        let projected = self.matmul(&a.qkv, x)?;
+        let (q_width, kv_width) = (a.heads * a.head_dim, 2 * a.kv_heads * a.head_dim);
+        // behind each query head stands its gate
+        let queries = Columns { first: 0, len: a.head_dim, step: 2 * a.head_dim };
+        let qkv = if a.gated {
+            let qkv = self.buffer(q_width + kv_width);
+            self.take(projected, queries, q_width, 0, qkv);
+            self.take(projected, Columns::run(2 * q_width, kv_width), kv_width, q_width, qkv);
+            qkv
+        } else {
+            projected
+        };
+        if let Some(norm) = a.qk_norm.as_ref().filter(|norm| norm.whole) {
+            self.norm_part(qkv, (0, q_width, 1), &norm.q)?;
+            self.norm_part(qkv, (q_width, kv_width / 2, 1), &norm.k)?;
+        }
+        let layer = self.layers.len();
+        let plan = self.attention_plan(a)?;
+        self.layers.push(plan);
+        self.ops.push(Op::RopeStore { qkv, layer });
+        let out = self.buffer(q_width);
+        self.ops.push(Op::Attention { qkv, layer, out });
+        if a.gated {
+            let columns = Columns { first: a.head_dim, ..queries };
+            self.ops.push(Op::Gate { x: out, gate: projected, columns, sigmoid: true });
+        }
+        Ok(out)
+    }
+
+    fn take(&mut self, x: BufId, columns: Columns, n: usize, to: usize, out: BufId) {
+        self.ops.push(Op::Take { x, columns, n, to, out });
+    }
+
+    /// RMS-norms parts of x: `(first, len, parts)`.
+    fn norm_part(&mut self, x: BufId, (first, len, parts): (usize, usize, usize), weight: &str) -> Result<()> {
+        let weight = self.weights.vector(weight)?;
+        self.ops.push(Op::NormPart { x, first, len, parts, weight });
+        Ok(())
+    }
+
+    /// x = x * silu(gate) for all of x.
+    fn gate(&mut self, x: BufId, gate: BufId, first: usize, width: usize) {
+        self.ops.push(Op::Gate { x, gate, columns: Columns::run(first, width), sigmoid: false });
+    }
+
+    /// A number for a state of so many elements.
+    fn state(&mut self, elements: usize) -> usize {
+        self.states.push(elements);
+        self.states.len() - 1
+    }
+
+    /// The convolution of columns of x from `first` on.
+    fn conv(&mut self, spec: &ConvSpec, x: BufId, first: usize, gated: bool) -> Result<BufId> {
+        let (weight, bias) = (self.weights.vector(&spec.weight)?, self.weights.optional(spec.bias.as_ref())?);
+        let state = self.state((spec.taps - 1) * spec.channels);
+        let out = self.buffer(spec.channels);
+        self.ops.push(Op::Conv(Conv { x, first, gated, weight, bias, silu: !gated, state, out }));
+        Ok(out)
+    }
+
+    fn short_conv(&mut self, spec: &ShortConvSpec, x: BufId) -> Result<BufId> {
+        let projected = self.matmul(std::slice::from_ref(&spec.input), x)?;
+        self.conv(&spec.conv, projected, 0, true)
+    }
+
+    fn scan(&mut self, spec: &ScanSpec, input: BufId) -> Result<BufId> {
+        let ScanSpec { heads, inner, groups, n_state, .. } = *spec;
+        let projected = self.matmul(std::slice::from_ref(&spec.input), input)?;
+        let (first, z) = match &spec.steps {
+            StepSpec::Projected { .. } => (0, inner),
+            StepSpec::Direct { .. } => (inner, 0),
+        };
+        let x = self.conv(&spec.conv, projected, first, false)?;
+        let (bc, b, dt, first_dt, dt_bias) = match &spec.steps {
+            StepSpec::Projected { x: projection, dt } => {
+                let rbc = self.matmul(std::slice::from_ref(projection), x)?;
+                let rank = self.buffer(dt.inputs);
+                self.take(rbc, Columns::run(0, dt.inputs), dt.inputs, 0, rank);
+                let steps = self.matmul(std::slice::from_ref(dt), rank)?;
+                (rbc, dt.inputs, steps, 0, None)
+            }
+            StepSpec::Direct { bias } => (x, inner, projected, inner + spec.conv.channels, Some(bias)),
+        };
+        let dt_bias = self.weights.optional(dt_bias)?;
+        let (a, d) = (self.weights.vector(&spec.a)?, self.weights.vector(&spec.d)?);
+        let (state, out) = (self.state(inner.saturating_mul(n_state)), self.buffer(inner));
+        self.ops.push(Op::Scan(Scan { x, bc, b, dt, first_dt, dt_bias, a, d, heads, groups, n_state, state, out }));
+        self.gate(out, projected, z, inner);
+        if let Some(norm) = &spec.norm {
+            self.norm_part(out, (0, inner / groups, groups), norm)?;
+        }
+        Ok(out)
+    }
+
+    fn delta_net(&mut self, spec: &DeltaNetSpec, x: BufId) -> Result<BufId> {
+        let DeltaNetSpec { heads, key_heads, key_dim, value_dim, tiled, .. } = *spec;
+        let projected = self.matmul(&spec.input, x)?;
+        let qkv = self.conv(&spec.conv, projected, 0, false)?;
+        let (z, width) = (spec.conv.channels, heads * value_dim);
+        let (a, dt_bias) = (self.weights.vector(&spec.a)?, self.weights.vector(&spec.dt_bias)?);
+        let (state, out) = (self.state(width.saturating_mul(key_dim)), self.buffer(width));
+        let (gates, first) = (projected, z + width);
+        self.ops.push(Op::DeltaRule(DeltaRule {
+            qkv,
+            gates,
+            first,
+            a,
+            dt_bias,
+            heads,
+            key_heads,
+            key_dim,
+            tiled,
+            state,
+            out,
+        }));
+        self.norm_part(out, (0, value_dim, heads), &spec.norm)?;
+        self.gate(out, projected, z, width);
+        Ok(out)
+    }
+}
