@@ -2,7 +2,7 @@
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Gating, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle, Routing,
+    Activation, AttentionPlan, BufId, Buffer, Columns, Gating, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle, Routing,
     Weight, WeightId,
 };
 use gabion::quant::TensorType;
@@ -11,7 +11,7 @@ use super::case::{Act, Add, Case, Kind, Layer, OpCase, Style, tensor_type};
 use super::data::{self, Random, decode};
 use super::reference;
 
-const EPS: f32 = 1e-5;
+pub(super) const EPS: f32 = 1e-5;
 
 /// A case ready to run.
 pub struct Built {
@@ -41,7 +41,9 @@ pub fn build(case: &Case) -> Built {
         OpCase::Embed { ty, cols, n, positions: true, .. } => b.positions(tensor_type(ty), *cols, *n),
         OpCase::Embed { ty, cols, scale, n, .. } => b.embed(tensor_type(ty), *cols, *scale, *n),
         OpCase::Norm { kind, cols, n, add, bias } => b.norm(*kind, *cols, *n, *add, *bias),
-        OpCase::NormPart { before, cols, after, n } => b.norm_part(*before, *cols, *after, *n),
+        OpCase::NormPart { before, cols, parts, shared, after, n } => {
+            b.norm_part((*before, *cols, *parts, *after), *shared, *n)
+        }
         OpCase::MatMul { ty, rows, cols, n, bias, add } => b.mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *add),
         OpCase::NormMatMul { ty, rows, cols, n, bias, activation } => {
             b.norm_mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *activation)
@@ -54,25 +56,40 @@ pub fn build(case: &Case) -> Built {
         OpCase::RopeStore(layer) => b.attention(layer, false),
         OpCase::Attention(layer) => b.attention(layer, true),
         OpCase::Activate { cols, activation, gated, n } => b.activate(*cols, *activation, *gated, *n),
+        OpCase::Conv { channels, taps, before, gated, bias, silu, batches } => {
+            b.conv((*channels, *taps, *before), batches, *gated, *bias, *silu)
+        }
+        OpCase::Scan { heads, head_dim, groups, n_state, rates, batches } => {
+            b.scan([*heads, *head_dim, *groups, *n_state], batches, *rates)
+        }
+        OpCase::DeltaRule { key_heads, shared, key_dim, value_dim, tiled, batches } => {
+            b.delta_rule([*key_heads, *shared, *key_dim, *value_dim], batches, *tiled)
+        }
+        OpCase::Gate { cols, len, step, sigmoid, n } => {
+            b.gate(*cols, Columns { first: 1, len: *len, step: *step }, *sigmoid, *n)
+        }
+        OpCase::Take { cols, len, step, to, n } => {
+            b.take(*cols, Columns { first: 1, len: *len, step: *step }, *to, *n)
+        }
         OpCase::Scale { cols, factor, cap, n } => b.scale(*cols, *factor, *cap, *n),
     }
 }
 
 /// A plan being written; every buffer has a slot of its own.
-struct Builder {
+pub(super) struct Builder {
     random: Random,
     widths: Vec<usize>,
     weights: Vec<Weight>,
-    data: Vec<Vec<u8>>,
-    body: Vec<Op>,
+    pub(super) data: Vec<Vec<u8>>,
+    pub(super) body: Vec<Op>,
     head: Vec<Op>,
     layers: Vec<AttentionPlan>,
-    states: Vec<usize>,
+    pub(super) states: Vec<usize>,
     ropes: Vec<RopePlan>,
 }
 
 /// A weight and its elements.
-type Known = (WeightId, Vec<f64>);
+pub(super) type Known = (WeightId, Vec<f64>);
 
 impl Builder {
     fn new(seed: u64) -> Self {
@@ -81,7 +98,7 @@ impl Builder {
         Self { random, widths, weights, data, body: vec![], head: vec![], layers: vec![], states: vec![], ropes: vec![] }
     }
 
-    fn buffer(&mut self, width: usize) -> BufId {
+    pub(super) fn buffer(&mut self, width: usize) -> BufId {
         self.widths.push(width);
         BufId(self.widths.len() as u16 - 1)
     }
@@ -100,13 +117,13 @@ impl Builder {
         self.weight(ty, rows, cols, true, bytes)
     }
 
-    fn vector(&mut self, len: usize) -> Known {
+    pub(super) fn vector(&mut self, len: usize) -> Known {
         let bytes = (0..len).flat_map(|_| (1.0 + 0.5 * self.random.uniform()).to_le_bytes()).collect();
         self.weight(TensorType::F32, 1, len, false, bytes)
     }
 
     /// Embeds an F32 table of `rows` random rows; the buffer and the rows.
-    fn input(&mut self, rows: usize, cols: usize) -> (BufId, Vec<Vec<f64>>) {
+    pub(super) fn input(&mut self, rows: usize, cols: usize) -> (BufId, Vec<Vec<f64>>) {
         let (table, elements) = self.matrix(TensorType::F32, rows, cols);
         let out = self.buffer(cols);
         self.body.push(lookup(table, 1.0, out));
@@ -114,7 +131,7 @@ impl Builder {
     }
 
     /// Ends the plan with the first `rows` columns of `hidden` as logits, by a matrix of zeros and ones.
-    fn show(&mut self, hidden: BufId, rows: usize) -> BufId {
+    pub(super) fn show(&mut self, hidden: BufId, rows: usize) -> BufId {
         let cols = self.widths[hidden.0 as usize];
         let one = |i: usize| f32::from(u8::from(i / cols == i % cols)).to_le_bytes();
         let bytes = (0..rows * cols).flat_map(one).collect();
@@ -125,7 +142,7 @@ impl Builder {
     }
 
     /// `tokens`: of each batch. `answer`: the expected row of each token in turn.
-    fn finish(self, hidden: BufId, logits: BufId, batches: Vec<Vec<u32>>, expected: Vec<f64>) -> Built {
+    pub(super) fn finish(self, hidden: BufId, logits: BufId, batches: Vec<Vec<u32>>, expected: Vec<f64>) -> Built {
         let buffers = self.widths.iter().enumerate().map(|(slot, &width)| Buffer { width, slot });
         let plan = Plan {
             body: self.body,
@@ -223,17 +240,24 @@ impl Builder {
         self.with_residual(n, input, (cols, add), f, op)
     }
 
-    fn norm_part(mut self, before: usize, cols: usize, after: usize, n: usize) -> Built {
-        let width = before + cols + after;
+    fn norm_part(
+        mut self,
+        (before, cols, parts, after): (usize, usize, usize, usize),
+        shared: bool,
+        n: usize,
+    ) -> Built {
+        let width = before + parts * cols + after;
         let (hidden, inputs) = self.input(n.min(width), width);
-        let (weight, w) = self.vector(cols);
-        self.body.push(Op::NormPart { x: hidden, first: before, len: cols, parts: 1, weight });
+        let (weight, w) = self.vector(if shared { cols } else { parts * cols });
+        self.body.push(Op::NormPart { x: hidden, first: before, len: cols, parts, weight });
         let logits = self.show(hidden, width);
         let tokens = tokens(n, inputs.len());
         let answer = |&t: &u32| {
             let mut row = inputs[t as usize].clone();
-            let part = &mut row[before..before + cols];
-            part.copy_from_slice(&reference::rms_norm(part, &w, f64::from(EPS)));
+            for (i, part) in row[before..][..parts * cols].chunks_exact_mut(cols).enumerate() {
+                let w = &w[if shared { 0 } else { i * cols }..][..cols];
+                part.copy_from_slice(&reference::rms_norm(part, w, f64::from(EPS)));
+            }
             row
         };
         let expected = tokens.iter().flat_map(answer).collect();
@@ -480,11 +504,11 @@ fn activation(act: Act) -> Activation {
 }
 
 /// `n` token ids below `limit`, each in turn: a batch wants ids below both the table's rows and the number of logits.
-fn tokens(n: usize, limit: usize) -> Vec<u32> {
+pub(super) fn tokens(n: usize, limit: usize) -> Vec<u32> {
     (0..n).map(|t| (t % limit) as u32).collect()
 }
 
-fn split(tokens: &[u32], lengths: &[usize]) -> Vec<Vec<u32>> {
+pub(super) fn split(tokens: &[u32], lengths: &[usize]) -> Vec<Vec<u32>> {
     let mut rest = tokens;
     let take = |&len: &usize| {
         let (batch, after) = rest.split_at(len);

@@ -125,6 +125,10 @@ pub(super) struct Layer {
     pub(super) pos: usize,
 }
 
+fn one_part() -> usize {
+    1
+}
+
 fn one() -> f32 {
     1.0
 }
@@ -151,10 +155,15 @@ pub(super) enum OpCase {
         #[serde(default)]
         bias: bool,
     },
-    /// `cols` columns between others.
+    /// Parts of `cols` columns between others.
     NormPart {
         before: usize,
         cols: usize,
+        #[serde(default = "one_part")]
+        parts: usize,
+        /// Whether all parts have the same weight.
+        #[serde(default)]
+        shared: bool,
         after: usize,
         n: usize,
     },
@@ -201,6 +210,55 @@ pub(super) enum OpCase {
         cols: usize,
         activation: Act,
         gated: bool,
+        n: usize,
+    },
+    /// Of `channels` columns, after `before` others.
+    Conv {
+        channels: usize,
+        taps: usize,
+        #[serde(default)]
+        before: usize,
+        #[serde(default)]
+        gated: bool,
+        #[serde(default)]
+        bias: bool,
+        #[serde(default)]
+        silu: bool,
+        batches: Vec<usize>,
+    },
+    Scan {
+        heads: usize,
+        head_dim: usize,
+        groups: usize,
+        n_state: usize,
+        /// Whether each state has a rate of its own.
+        #[serde(default)]
+        rates: bool,
+        batches: Vec<usize>,
+    },
+    /// `shared`: value heads of a key head.
+    DeltaRule {
+        key_heads: usize,
+        shared: usize,
+        key_dim: usize,
+        value_dim: usize,
+        tiled: bool,
+        batches: Vec<usize>,
+    },
+    /// Gates in runs of `len` columns, `step` apart.
+    Gate {
+        cols: usize,
+        len: usize,
+        step: usize,
+        sigmoid: bool,
+        n: usize,
+    },
+    /// Columns in such runs.
+    Take {
+        cols: usize,
+        len: usize,
+        step: usize,
+        to: usize,
         n: usize,
     },
     /// A cap of 0 is none.
@@ -259,6 +317,7 @@ const FILES: &[&str] = &[
     include_str!("../../cases/attention_quant.toml"),
     include_str!("../../cases/activate.toml"),
     include_str!("../../cases/scale.toml"),
+    include_str!("../../cases/recurrent.toml"),
 ];
 
 /// All cases whose name contains `filter`; a filter that finds none is a mistake.

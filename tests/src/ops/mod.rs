@@ -9,6 +9,7 @@
 mod build;
 mod case;
 mod data;
+mod recurrent;
 mod reference;
 
 use std::cell::LazyCell;

@@ -1,6 +1,6 @@
 //! Every op in f64, as plainly as its formula. A matrix is its elements row by row.
 
-use gabion::graph::{Gating, Routing};
+use gabion::graph::{DeltaRule, Gating, Routing, Scan};
 
 use super::case::{Act, Kind, Layer, Style};
 
@@ -154,4 +154,87 @@ pub(super) fn attention(layer: &Layer, scale: f64, sinks: Option<&[f64]>, rows: 
         out.extend((0..dim).map(|i| seen.iter().zip(&weights).map(|(row, w)| w / sum * row[value + i]).sum::<f64>()));
     }
     out
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+fn softplus(x: f64) -> f64 {
+    (1.0 + x.exp()).ln()
+}
+
+pub(super) fn gate(x: f64, gate: f64, plain: bool) -> f64 {
+    x * sigmoid(gate) * if plain { 1.0 } else { gate }
+}
+
+/// Convolution of all rows from the first on; weights [channels][taps].
+pub(super) fn conv(rows: &[&[f64]], weight: &[f64], bias: &[f64], gated: bool, silu: bool) -> Vec<Vec<f64>> {
+    let (channels, taps) = (bias.len(), weight.len() / bias.len());
+    let input = |t: usize, c: usize| if gated { rows[t][c] * rows[t][2 * channels + c] } else { rows[t][c] };
+    let output = |t: usize, c: usize| {
+        let term = |back: usize| weight[c * taps + taps - 1 - back] * input(t - back, c);
+        let sum = bias[c] + (0..taps.min(t + 1)).map(term).sum::<f64>();
+        let sum = if silu { sum * sigmoid(sum) } else { sum };
+        if gated { sum * rows[t][channels + c] } else { sum }
+    };
+    (0..rows.len()).map(|t| (0..channels).map(|c| output(t, c)).collect()).collect()
+}
+
+/// Selective scan; rows of x, of [b | c], and of steps.
+pub(super) fn scan(op: &Scan, rows: &[[&[f64]; 3]], a: &[f64], d: &[f64], dt_bias: &[f64]) -> Vec<Vec<f64>> {
+    let (inner, n) = (rows[0][0].len(), op.n_state);
+    let mut state = vec![0.0; inner * n];
+    let mut answer = |[x, bc, dt]: &[&[f64]; 3], i: usize| {
+        let head = i / (inner / op.heads);
+        let (step, group) = (softplus(dt[head] + dt_bias[head]), head * op.groups / op.heads);
+        let mut y = d[head] * x[i];
+        for s in 0..n {
+            let rate = if a.len() == op.heads { a[head] } else { a[head * n + s] };
+            let old = &mut state[i * n + s];
+            *old = (step * rate).exp() * *old + step * x[i] * bc[group * n + s];
+            y += bc[(op.groups + group) * n + s] * *old;
+        }
+        y
+    };
+    rows.iter().map(|row| (0..inner).map(|i| answer(row, i)).collect()).collect()
+}
+
+/// Gated delta rule; rows of [q | k | v], and of β and α.
+pub(super) fn delta_rule(
+    op: &DeltaRule,
+    value_dim: usize,
+    rows: &[[&[f64]; 2]],
+    a: &[f64],
+    dt_bias: &[f64],
+    eps: f64,
+) -> Vec<Vec<f64>> {
+    let (dim, shared) = (op.key_dim, op.heads / op.key_heads);
+    let unit = |x: &[f64]| -> Vec<f64> {
+        let length = (x.iter().map(|x| x * x).sum::<f64>() + eps).sqrt();
+        x.iter().map(|x| x / length).collect()
+    };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut states = vec![vec![0.0; dim]; op.heads * value_dim];
+    let mut answer = |[qkv, gates]: &[&[f64]; 2], head: usize| -> Vec<f64> {
+        // the value heads of a key head: apart, or neighbours
+        let (key, beta, alpha) = if op.tiled {
+            (head % op.key_heads, gates[head], gates[op.heads + head])
+        } else {
+            let own = &gates[head / shared * 2 * shared..][..2 * shared];
+            (head / shared, own[head % shared], own[shared + head % shared])
+        };
+        let part = |i: usize| unit(&qkv[(i * op.key_heads + key) * dim..][..dim]);
+        let (q, k) = (part(0), part(1));
+        let v = &qkv[2 * op.key_heads * dim + head * value_dim..][..value_dim];
+        let decay = (a[head] * softplus(alpha + dt_bias[head])).exp();
+        let update = |(state, v): (&mut Vec<f64>, &f64)| {
+            state.iter_mut().for_each(|s| *s *= decay);
+            let change = sigmoid(beta) * (v - dot(state, &k));
+            state.iter_mut().zip(&k).for_each(|(s, k)| *s += change * k);
+            dot(state, &q) / (dim as f64).sqrt()
+        };
+        states[head * value_dim..][..value_dim].iter_mut().zip(v).map(update).collect()
+    };
+    rows.iter().map(|row| (0..op.heads).flat_map(|head| answer(row, head)).collect()).collect()
 }
