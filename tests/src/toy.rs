@@ -12,6 +12,11 @@ const HEADS: u64 = 4;
 const KV_HEADS: u64 = 2;
 const HEAD_DIM: u64 = 16;
 const N_FF: u64 = 64;
+const CONV_TAPS: u64 = 4;
+const KEY_HEADS: u64 = 2;
+const KEY_DIM: u64 = 20;
+const VALUE_HEADS: u64 = 4;
+const INNER: u64 = 48;
 /// Tokens: 256 bytes in order, then the named ones of `words`.
 pub const N_VOCAB: u64 = 264;
 /// What the model was trained for.
@@ -46,6 +51,19 @@ pub fn gemma3() -> Toy {
     toy.set("attention.sliding_window", Owned::U32(WINDOW)).set("attention.sliding_window_pattern", Owned::U32(3))
 }
 
+/// Four layers of `qwen35`: gated delta nets (with two value heads to a key head), but the second and the last attend.
+pub fn qwen35() -> Toy {
+    let keys = [
+        ("full_attention_interval", 2),
+        ("ssm.conv_kernel", CONV_TAPS),
+        ("ssm.state_size", KEY_DIM),
+        ("ssm.group_count", KEY_HEADS),
+        ("ssm.time_step_rank", VALUE_HEADS),
+        ("ssm.inner_size", INNER),
+    ];
+    keys.iter().fold(Toy::new("qwen35", 4), |toy, &(key, value)| toy.set(key, Owned::U32(value as u32)))
+}
+
 impl Toy {
     fn new(arch: &str, layers: u64) -> Self {
         let mut toy = Self { arch: arch.into(), keys: Vec::new(), tensors: Vec::new() };
@@ -67,7 +85,10 @@ impl Toy {
         toy.keys.extend(tokenizer());
         let mut rng = Rng::new(7);
         for (name, dims) in shapes(arch, layers) {
-            let data = random(&mut rng, &dims, name.contains("norm"));
+            let mut data = random(&mut rng, &dims, name.contains("norm"));
+            if name.ends_with("ssm_a") {
+                data.chunks_exact_mut(4).for_each(|x| x[3] |= 0x80); // states decay
+            }
             toy.tensors.push((name, TensorType::F32, dims, data));
         }
         toy
@@ -144,26 +165,47 @@ pub fn load(bytes: Vec<u8>, runtime: &Runtime, options: &ModelOptions) -> Result
 fn shapes(arch: &str, layers: u64) -> Vec<(String, Vec<u64>)> {
     let mut all = vec![("token_embd.weight".to_owned(), vec![N_EMBD, N_VOCAB])];
     for i in 0..layers {
-        let mut add = |name: &str, dims: &[u64]| all.push((format!("blk.{i}.{name}.weight"), dims.into()));
-        add("attn_norm", &[N_EMBD]);
-        add("attn_q", &[N_EMBD, HEADS * HEAD_DIM]);
-        add("attn_k", &[N_EMBD, KV_HEADS * HEAD_DIM]);
-        add("attn_v", &[N_EMBD, KV_HEADS * HEAD_DIM]);
-        add("attn_output", &[HEADS * HEAD_DIM, N_EMBD]);
-        add("ffn_norm", &[N_EMBD]);
-        add("ffn_gate", &[N_EMBD, N_FF]);
-        add("ffn_up", &[N_EMBD, N_FF]);
-        add("ffn_down", &[N_FF, N_EMBD]);
+        let mut add = |name: &str, dims: &[u64]| all.push((format!("blk.{i}.{name}"), dims.into()));
+        add("attn_norm.weight", &[N_EMBD]);
+        if arch == "qwen35" && i % 2 == 0 {
+            delta_net(&mut add);
+        } else {
+            // a gate behind each query head
+            let q_width = if arch == "qwen35" { 2 * HEADS * HEAD_DIM } else { HEADS * HEAD_DIM };
+            add("attn_q.weight", &[N_EMBD, q_width]);
+            add("attn_k.weight", &[N_EMBD, KV_HEADS * HEAD_DIM]);
+            add("attn_v.weight", &[N_EMBD, KV_HEADS * HEAD_DIM]);
+            add("attn_output.weight", &[HEADS * HEAD_DIM, N_EMBD]);
+            if arch != "llama" {
+                add("attn_q_norm.weight", &[HEAD_DIM]);
+                add("attn_k_norm.weight", &[HEAD_DIM]);
+            }
+        }
+        add(if arch == "qwen35" { "post_attention_norm.weight" } else { "ffn_norm.weight" }, &[N_EMBD]);
+        add("ffn_gate.weight", &[N_EMBD, N_FF]);
+        add("ffn_up.weight", &[N_EMBD, N_FF]);
+        add("ffn_down.weight", &[N_FF, N_EMBD]);
         if arch == "gemma3" {
-            add("attn_q_norm", &[HEAD_DIM]);
-            add("attn_k_norm", &[HEAD_DIM]);
-            add("post_attention_norm", &[N_EMBD]);
-            add("post_ffw_norm", &[N_EMBD]);
+            add("post_attention_norm.weight", &[N_EMBD]);
+            add("post_ffw_norm.weight", &[N_EMBD]);
         }
     }
     all.push(("output_norm.weight".into(), vec![N_EMBD]));
     all.push(("output.weight".into(), vec![N_EMBD, N_VOCAB]));
     all
+}
+
+fn delta_net(add: &mut impl FnMut(&str, &[u64])) {
+    let channels = 2 * KEY_HEADS * KEY_DIM + INNER;
+    add("attn_qkv.weight", &[N_EMBD, channels]);
+    add("attn_gate.weight", &[N_EMBD, INNER]);
+    add("ssm_beta.weight", &[N_EMBD, VALUE_HEADS]);
+    add("ssm_alpha.weight", &[N_EMBD, VALUE_HEADS]);
+    add("ssm_conv1d.weight", &[CONV_TAPS, channels]);
+    add("ssm_a", &[VALUE_HEADS]);
+    add("ssm_dt.bias", &[VALUE_HEADS]);
+    add("ssm_norm.weight", &[INNER / VALUE_HEADS]);
+    add("ssm_out.weight", &[INNER, N_EMBD]);
 }
 
 /// Norms about 1, matrices about 0, large enough that every part matters.

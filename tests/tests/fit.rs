@@ -24,9 +24,9 @@ fn options(exact: bool, n_ctx: usize, n_batch: usize, kv: Option<KvType>) -> Fit
 }
 
 /// Toys whose vectors, types and windows differ.
-fn toys() -> [Toy; 3] {
+fn toys() -> [Toy; 4] {
     let quantized = toy::llama().tensor("output.weight", TensorType::Q8_0, &[toy::N_EMBD, toy::N_VOCAB]);
-    [toy::llama(), toy::gemma3(), quantized]
+    [toy::llama(), toy::gemma3(), toy::qwen35(), quantized]
 }
 
 fn every_case(runtime: &Runtime, check: impl Fn(&Toy, &FitOptions, &Fit)) {
