@@ -105,6 +105,19 @@ impl Toy {
         self
     }
 
+    /// Says that it is of another family.
+    pub fn renamed(mut self, arch: &str) -> Self {
+        for (name, value) in &mut self.keys {
+            if let Some(key) = name.strip_prefix(&format!("{}.", self.arch)) {
+                *name = format!("{arch}.{key}");
+            } else if name == "general.architecture" {
+                *value = Owned::String(arch.into());
+            }
+        }
+        self.arch = arch.into();
+        self
+    }
+
     /// Leaves out keys whose name ends so.
     pub fn without_key(mut self, end: &str) -> Self {
         self.keys.retain(|(name, _)| !name.ends_with(end));

@@ -140,10 +140,13 @@ fn names_what_is_missing(error: &Error, path: &Path) -> bool {
     matches!(error, Error::Unsupported(_)) && (arch || tensor)
 }
 
+/// All of them, or those that the environment variable `TINY` names, e.g. `TINY=llama,mamba`.
 fn check(device: &str, runtime: &Runtime) {
     let (mut wrong, mut ran, mut refused) = (Vec::new(), 0, 0);
     let only = std::env::var("TINY").unwrap_or_default();
-    for (name, path) in files().into_iter().filter(|(name, _)| only.is_empty() || only.split(',').any(|o| o == name)) {
+    for (name, path) in
+        files().into_iter().filter(|(name, _)| only.is_empty() || only.split(',').any(|one| one == name))
+    {
         match open(&path, runtime) {
             Ok(model) => {
                 ran += 1;

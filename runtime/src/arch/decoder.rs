@@ -3,8 +3,8 @@
 use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
-    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec,
-    Norms, Pooling, QkNorm, Rope, RopeStyle,
+    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mixer, MixtureSpec, ModelSpec, NormKind,
+    NormSpec, Norms, Pooling, QkNorm, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
 
@@ -318,7 +318,7 @@ impl Decoder {
         let name = |part: &str| format!("blk.{i}.{part}");
         let (heads, kv_heads, head_dim) = (s.heads[i], s.kv_heads[i], s.head_dim);
         let (window, rope) = self.layers[i];
-        if heads == 0 || kv_heads == 0 {
+        if heads == 0 || kv_heads == 0 || head_dim == 0 {
             return Err(keys.bad("attention.head_count", format!("layer {i} has no heads")));
         }
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);

@@ -12,7 +12,9 @@ const INTERVAL: usize = 4;
 /// β and α of a key head's value heads come from one matrix.
 pub(super) fn qwen3next(keys: &Keys<'_>) -> Result<ModelSpec> {
     build(keys, |keys, sizes, i| {
-        delta_net(keys, sizes, i, false, |heads| Ok(vec![keys.linear(&format!("blk.{i}.ssm_ba"), sizes.n_embd, 2 * heads)?]))
+        delta_net(keys, sizes, i, false, |heads| {
+            Ok(vec![keys.linear(&format!("blk.{i}.ssm_ba"), sizes.n_embd, 2 * heads)?])
+        })
     })
 }
 
@@ -27,8 +29,7 @@ pub(super) fn qwen35(keys: &Keys<'_>) -> Result<ModelSpec> {
 type Mix = fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>;
 
 fn build(keys: &Keys<'_>, mixer: Mix) -> Result<ModelSpec> {
-    const NORMS: NormNames =
-        NormNames([[Some("attn_norm"), None, None], [Some("post_attention_norm"), None, None]]);
+    const NORMS: NormNames = NormNames([[Some("attn_norm"), None, None], [Some("post_attention_norm"), None, None]]);
     let sizes = Sizes::read(keys)?;
     let decoder = Decoder::plain(keys, &sizes, RopeStyle::Neox)?;
     let qk_norm = Some(QkNorms::Heads);

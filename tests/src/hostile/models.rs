@@ -13,7 +13,20 @@ fn case(name: &'static str, toy: Toy, error: &'static str, says: &'static str) -
 
 /// Every case. `error` is a variant of `gabion::Error`; where it is empty, the model loads.
 pub fn models() -> Vec<Case> {
-    [layers(), widths(), heads(), ropes(), other_keys(), tensors(), vocabulary(), merges(), templates(), odd()].concat()
+    [
+        layers(),
+        widths(),
+        heads(),
+        hybrids(),
+        ropes(),
+        other_keys(),
+        tensors(),
+        vocabulary(),
+        merges(),
+        templates(),
+        odd(),
+    ]
+    .concat()
 }
 
 fn text(value: &str) -> Owned {
@@ -103,6 +116,48 @@ fn heads() -> Vec<Case> {
         dim("heads of size 2^20", 1 << 20, "too wide"),
         key("values of another size", "attention.value_length", U32(8), "Unsupported", "value heads"),
         key("CVE-2026-21869: negative size", "attention.key_length", I32(-16), "Gguf", "key_length"),
+    ]
+}
+
+fn hybrids() -> Vec<Case> {
+    let model = |name, key, value, says| case(name, toy::qwen35().set(key, value), "Model", says);
+    let mamba = |arch: &str| {
+        let sizes = ["attention.head_count", "feed_forward_length"];
+        let toy = sizes.iter().fold(toy::qwen35().renamed(arch), |toy, key| toy.set(key, U32(0)));
+        toy.without_key("head_count_kv")
+            .without_key("dimension_count")
+            .without_key("key_length")
+            .without_key("value_length")
+    };
+    vec![
+        model("an interval of 0 layers", "full_attention_interval", U32(0), "0 is not in"),
+        model("an interval of another model", "full_attention_interval", U32(3), "tensor 'blk.1."),
+        model("a convolution over nothing", "ssm.conv_kernel", U32(0), "0 is not in 1..=256"),
+        model("a convolution over 2^20 rows", "ssm.conv_kernel", U32(1 << 20), "is not in 1..=256"),
+        model("a convolution of another model", "ssm.conv_kernel", U32(3), "ssm_conv1d"),
+        model("2^20 times 2^20 keys", "ssm.group_count", U32(1 << 20), "1048576 key heads"),
+        model("keys of size 0", "ssm.state_size", U32(0), "0 is not in"),
+        model("2^20 keys of each head", "ssm.state_size", U32(1 << 20), "too wide"),
+        model("no value heads", "ssm.time_step_rank", U32(0), "0 is not in"),
+        model("value heads that keys do not divide", "ssm.time_step_rank", U32(3), "3 heads, 2 key heads"),
+        model("value heads that do not divide the layer", "ssm.inner_size", U32(50), "50 units of 4 heads"),
+        model("a layer of 2^32-1 units", "ssm.inner_size", U32(u32::MAX), "is not in"),
+        model("no heads where there is attention", "attention.head_count", U32(0), "0 is not in"),
+        case(
+            "LFM2 without heads",
+            toy::qwen35().renamed("lfm2").set("attention.head_count", U32(0)),
+            "Model",
+            "no heads",
+        ),
+        case(
+            "Mamba without its sizes",
+            mamba("mamba").without_key("inner_size"),
+            "Model",
+            "ssm.inner_size: is missing",
+        ),
+        case("Mamba of other tensors", mamba("mamba"), "Model", "tensor 'blk.0.ssm_x.weight' is missing"),
+        case("norms of steps", mamba("mamba").set("ssm.dt_b_c_rms", Bool(true)), "Unsupported", "norms of steps"),
+        case("Mamba 2 in 3 groups", mamba("mamba2").set("ssm.group_count", U32(3)), "Model", "3 groups"),
     ]
 }
 

@@ -2,8 +2,8 @@
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Columns, Gating, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle, Routing,
-    Weight, WeightId,
+    Activation, AttentionPlan, BufId, Buffer, Columns, Gating, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle,
+    Routing, Weight, WeightId,
 };
 use gabion::quant::TensorType;
 
@@ -68,9 +68,7 @@ pub fn build(case: &Case) -> Built {
         OpCase::Gate { cols, len, step, sigmoid, n } => {
             b.gate(*cols, Columns { first: 1, len: *len, step: *step }, *sigmoid, *n)
         }
-        OpCase::Take { cols, len, step, to, n } => {
-            b.take(*cols, Columns { first: 1, len: *len, step: *step }, *to, *n)
-        }
+        OpCase::Take { cols, len, step, to, n } => b.take(*cols, Columns { first: 1, len: *len, step: *step }, *to, *n),
         OpCase::Scale { cols, factor, cap, n } => b.scale(*cols, *factor, *cap, *n),
     }
 }
@@ -95,7 +93,17 @@ impl Builder {
     fn new(seed: u64) -> Self {
         let (widths, weights, data) = (vec![], vec![], vec![]);
         let random = Random::new(seed);
-        Self { random, widths, weights, data, body: vec![], head: vec![], layers: vec![], states: vec![], ropes: vec![] }
+        Self {
+            random,
+            widths,
+            weights,
+            data,
+            body: vec![],
+            head: vec![],
+            layers: vec![],
+            states: vec![],
+            ropes: vec![],
+        }
     }
 
     pub(super) fn buffer(&mut self, width: usize) -> BufId {

@@ -39,7 +39,12 @@ impl Builder {
         self.recur(batches, &all, out, reference::conv(&inputs, &w, &b, gated, silu))
     }
 
-    pub(super) fn scan(mut self, [heads, head_dim, groups, n_state]: [usize; 4], batches: &[usize], rates: bool) -> Built {
+    pub(super) fn scan(
+        mut self,
+        [heads, head_dim, groups, n_state]: [usize; 4],
+        batches: &[usize],
+        rates: bool,
+    ) -> Built {
         let (n, inner) = (batches.iter().sum(), heads * head_dim);
         let [(x, xs), (bc, bcs), (dt, dts)] = self.rows(n, inner, [inner, 3 + 2 * groups * n_state, 2 + heads]);
         let (dt_bias, bias) = self.vector(heads);

@@ -43,7 +43,10 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
         _ => None,
     });
     if let Some(states) = states.max().filter(|&states| states > calls::MAX_STATES) {
-        return Err(Error::Unsupported(format!("{states} states of an element on a GPU (at most {})", calls::MAX_STATES)));
+        return Err(Error::Unsupported(format!(
+            "{states} states of an element on a GPU (at most {})",
+            calls::MAX_STATES
+        )));
     }
     match plan.layers.iter().map(|layer| layer.head_dim).find(|dim| dim % 2 == 1 || *dim > MAX_HEAD_DIM) {
         Some(dim) => Err(Error::Unsupported(format!("head size {dim} on a GPU (even, at most {MAX_HEAD_DIM})"))),

@@ -19,8 +19,8 @@ use super::products::Products;
 use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{
-    Batch, COPIES, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, Precision, State, StateBytes, StateOptions,
-    kv_capacity,
+    Batch, COPIES, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, Precision, State, StateBytes,
+    StateOptions, kv_capacity,
 };
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Op, Plan};
