@@ -90,7 +90,8 @@ pub struct Generation<'s> {
 }
 
 impl Session {
-    /// Makes the context `tokens` and starts to generate after them.
+    /// Makes the context `tokens` and starts to generate after them; or, where the model has an encoder, gives them to it and
+    /// starts to generate in answer to them.
     pub async fn generate_async(
         &mut self,
         tokens: &[u32],
@@ -98,7 +99,14 @@ impl Session {
     ) -> Result<(Generation<'_>, Synced)> {
         check(options)?;
         let sampler = Sampler::new(options.sampler)?;
-        let synced = self.sync_async(tokens).await?;
+        let synced = match self.model().decoder_start() {
+            None => self.sync_async(tokens).await?,
+            Some(start) => {
+                let read = self.encode_async(tokens).await?;
+                let begun = self.sync_async(&[start]).await?;
+                Synced { reused: read.reused + begun.reused, computed: read.computed + begun.computed }
+            }
+        };
         // a model without a tokenizer generates ids without text
         let detokenizer = self.model().tokenizer().ok().map(|t| Detokenizer::new(t, false));
         let options = options.clone();

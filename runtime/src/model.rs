@@ -118,6 +118,11 @@ impl Model {
         self.0.spec.n_vocab
     }
 
+    /// The token that a decoder's text starts with where the model has an encoder before it (`Session::encode`); else `None`.
+    pub fn decoder_start(&self) -> Option<u32> {
+        self.0.spec.encoder.as_ref().map(|encoder| encoder.start)
+    }
+
     /// The tokenizer; `Error::Tokenizer` if the file has none.
     pub fn tokenizer(&self) -> Result<&Tokenizer> {
         self.0

@@ -9,7 +9,7 @@ use crate::device::{
 };
 use crate::embed;
 use crate::error::{Error, Result};
-use crate::graph::AttentionPlan;
+use crate::graph::{AttentionPlan, Mask};
 use crate::model::Model;
 use crate::sample::log_sum_exp;
 
@@ -48,6 +48,8 @@ pub struct Session {
     state: Box<dyn State>,
     options: StateOptions,
     cancel: CancelFlag,
+    /// What the encoder has read.
+    source: Vec<u32>,
     /// Tokens in the cache.
     tokens: Vec<u32>,
     /// One past the highest position written since the cache was last empty from 0: rings hold what is just below it.
@@ -78,6 +80,7 @@ impl Session {
             state,
             options,
             cancel: CancelFlag::default(),
+            source: Vec::new(),
             tokens: Vec::new(),
             written: 0,
             checkpoints,
@@ -111,7 +114,11 @@ impl Session {
     pub fn read_bytes(&self, pos: usize) -> u64 {
         let plan = self.model.plan();
         let cached = |layer: &AttentionPlan| {
-            let positions = layer.window.map_or(pos + 1, |window| window.min(pos + 1));
+            let positions = match layer.mask {
+                Mask::Causal => layer.window.map_or(pos + 1, |window| window.min(pos + 1)),
+                Mask::Cross => self.source.len(),
+                Mask::Full => 0, // the encoder's
+            };
             2 * (positions * layer.kv_heads * self.options.kv.head_bytes(layer.head_dim)) as u64
         };
         let states = 4 * plan.states.iter().sum::<usize>() as u64;
@@ -158,6 +165,35 @@ impl Session {
     fn drop_logits(&mut self) {
         self.logits.clear();
         self.picked = false;
+    }
+
+    /// Gives the encoder of an encoder-decoder model its text, at most `n_ctx` tokens. The context, which is the decoder's, is
+    /// emptied unless the encoder has just this text already; `sync` then begins it with `Model::decoder_start`. After an error
+    /// the encoder has no text.
+    pub async fn encode_async(&mut self, tokens: &[u32]) -> Result<Synced> {
+        if self.model.decoder_start().is_none() {
+            let arch = &self.model.spec().arch;
+            return Err(Error::Unsupported(format!("a text for the encoder of '{arch}', which has none")));
+        }
+        self.check_tokens(tokens)?;
+        self.cancel.clear();
+        if self.source == tokens {
+            return Ok(Synced { reused: tokens.len(), computed: 0 });
+        }
+        self.clear();
+        self.source.clear();
+        let result = self.state.encode(tokens, &self.cancel).await;
+        if result.is_ok() {
+            self.source.extend_from_slice(tokens);
+        }
+        self.answer(result)?;
+        Ok(Synced { reused: 0, computed: tokens.len() })
+    }
+
+    /// `encode_async`, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn encode(&mut self, tokens: &[u32]) -> Result<Synced> {
+        pollster::block_on(self.encode_async(tokens))
     }
 
     /// Makes the context exactly `tokens` and computes the logits after the last one. Give the whole text every time: what
@@ -256,12 +292,11 @@ impl Session {
             (Ok(()), None) => Err(Error::Internal("the device does not pick tokens".into())),
             (cancelled, _) => cancelled,
         };
-        self.settle(&result, &[step.token]);
         if result.is_ok() {
             self.written = before.max(picked.written);
             self.picked = true;
         }
-        result
+        self.settle(result, &[step.token])
     }
 
     /// -ln p(token i+1 | tokens 0..=i) for every i: one fewer than `tokens`. Leaves `tokens` as the context.
@@ -291,6 +326,13 @@ impl Session {
     }
 
     fn check(&self, tokens: &[u32]) -> Result<()> {
+        if self.source.is_empty() && self.model.decoder_start().is_some() {
+            return Err(Error::InvalidArgument("the encoder has no text: give it one by `encode`".into()));
+        }
+        self.check_tokens(tokens)
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
         if tokens.is_empty() {
             return Err(Error::InvalidArgument("no tokens were given; a context has at least one".into()));
         }
@@ -354,21 +396,24 @@ impl Session {
             Ok(()) => self.state.run(Batch { tokens, pos, outputs }, &self.cancel, logits).await,
             cancelled => cancelled,
         };
-        self.settle(&result, tokens);
-        result
+        self.settle(result, tokens)
     }
 
     /// After the device has run: takes the tokens into the context.
-    fn settle(&mut self, result: &Result<()>, tokens: &[u32]) {
-        match result {
-            Ok(()) => {
-                self.tokens.extend_from_slice(tokens);
-                self.moved(Some(self.tokens.len()));
-            }
-            // the request is answered: the next call starts afresh
-            Err(Error::Cancelled) => self.cancel.clear(),
-            Err(_) => {}
+    fn settle(&mut self, result: Result<()>, tokens: &[u32]) -> Result<()> {
+        if result.is_ok() {
+            self.tokens.extend_from_slice(tokens);
+            self.moved(Some(self.tokens.len()));
         }
+        self.answer(result)
+    }
+
+    /// A request to cancel that was answered is done with: the next call starts afresh.
+    fn answer(&self, result: Result<()>) -> Result<()> {
+        if matches!(result, Err(Error::Cancelled)) {
+            self.cancel.clear();
+        }
+        result
     }
 }
 
@@ -391,7 +436,8 @@ pub(crate) fn state_options(
         return Err(Error::InvalidArgument(format!("n_ctx {n_ctx}: the model has learned {trained} positions")));
     }
     let n_batch = if options.n_batch == 0 { device.preferred_batch } else { options.n_batch };
-    let max_batch = n_batch.clamp(1, n_ctx);
+    // an encoder's text is one batch
+    let max_batch = if spec.encoder.is_some() { n_ctx } else { n_batch.clamp(1, n_ctx) };
     Ok(StateOptions {
         n_ctx,
         max_batch,

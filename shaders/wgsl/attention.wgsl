@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let z = visible(row.z);
     let w = visible(row.w);
     let seen = Seen(vec4<u32>(x.x, y.x, z.x, w.x), vec4<u32>(x.y, y.y, z.y, w.y), row + run.pos);
-    slopes = slopes_of(head);
+    for_heads(head);
     let last = max(max(x.y, y.y), max(z.y, w.y));
     let nothing = Softmax(vec4<f32>(LOWEST), vec4<f32>(0.0));
     let softmax = attend(lane, kv_head, seen.first.x, last, seen, nothing);

@@ -46,7 +46,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let start = block % shape.capacity;
         // lanes without a key repeat the last one
         let key = min(lane, count - 1u);
-        let own = score(query, kv_head, ring(start + key)) - steepness * f32(max(own_pos, block + key) - min(own_pos, block + key));
+        let pos = block + key;
+        var own = score(query, kv_head, ring(start + key)) - steepness * f32(max(own_pos, pos) - min(own_pos, pos));
+        if (BUCKETS != 0u) {
+            own += bias_at(group.x, own_pos, pos);
+        }
         scores[lane] = own;
         workgroupBarrier();
         var top = m;

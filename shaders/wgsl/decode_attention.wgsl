@@ -22,6 +22,7 @@ struct Shape {
     softcap: f32,
     alibi: f32,
     sinks: u32,
+    relative: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
@@ -69,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let all = spans(run.pos);
     let last = group.y == all - 1u;
     let heads = vec4<u32>(head) + min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count_heads - 1u));
-    slopes = slopes_of(heads);
+    for_heads(heads);
     load(lane, heads, kv_head);
     if (NORM_Q + NORM_K > 0u) {
         norm(lane);
@@ -81,7 +82,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         store_key(lane, KEY, kv_head, run.pos % shape.capacity);
         store_value(lane, VALUE, kv_head, run.pos % shape.capacity);
     }
-    let own = capped(own_score(lane));
+    var own = capped(own_score(lane));
+    if (BUCKETS != 0u) {
+        own += biases(vec4<u32>(run.pos), run.pos);
+    }
     let m = select(vec4<f32>(LOWEST), own, last);
     let l = select(vec4<f32>(0.0), vec4<f32>(1.0), last && lane == 0u);
     begin_sums(lane, last);

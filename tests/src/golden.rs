@@ -50,6 +50,25 @@ pub struct TinyText {
     pub pooled_mean: Vec<f32>,
 }
 
+/// A text of an encoder-decoder, and the answer.
+#[derive(Debug, Deserialize)]
+pub struct TinyAnswer {
+    /// The encoder's tokens.
+    pub encoder_ids: Vec<u32>,
+    /// The decoder's first token.
+    pub decoder_start: u32,
+    /// Every logit after it.
+    pub first_logits: Vec<f32>,
+    /// Every logit from which the last greedy token comes.
+    pub last_logits: Vec<f32>,
+    /// ln Σ exp of the logits of every greedy token.
+    pub logsumexp: Vec<f64>,
+    /// Greedy answer.
+    pub greedy: Vec<u32>,
+    /// By how much each of its tokens leads.
+    pub greedy_margin: Vec<f32>,
+}
+
 /// One run of a real model (shared/golden).
 #[derive(Debug, Deserialize)]
 pub struct Real {

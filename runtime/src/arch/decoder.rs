@@ -3,7 +3,7 @@
 use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
-    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mixer, MixtureSpec, ModelSpec, NormKind,
+    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mask, Mixer, MixtureSpec, ModelSpec, NormKind,
     NormSpec, Norms, Pooling, QkNorm, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
@@ -108,9 +108,6 @@ impl Sizes {
         if n_rot % 2 != 0 || n_rot > head_dim || head_dim % 2 != 0 {
             return Err(keys.bad("rope.dimension_count", format!("{n_rot} of {head_dim} dimensions cannot be rotated")));
         }
-        let table = keys.header.tensor("token_embd.weight");
-        let n_vocab = table.map_or(0, |t| t.dims[1]);
-        let n_vocab = usize::try_from(n_vocab).ok().filter(|n| (1..=1 << 24).contains(n));
         Ok(Self {
             n_embd,
             n_layer,
@@ -120,10 +117,16 @@ impl Sizes {
             head_dim,
             n_rot,
             n_ff: keys.per_layer("feed_forward_length", n_layer, None, hybrid)?,
-            n_vocab: n_vocab
-                .ok_or_else(|| Error::Model("tensor 'token_embd.weight' is missing or has no rows".into()))?,
+            n_vocab: vocabulary(keys)?,
         })
     }
+}
+
+/// Rows of the embedding table.
+pub(super) fn vocabulary(keys: &Keys<'_>) -> Result<usize> {
+    let table = keys.header.tensor("token_embd.weight");
+    let rows = table.and_then(|table| usize::try_from(table.dims[1]).ok()).filter(|n| (1..=1 << 24).contains(n));
+    rows.ok_or_else(|| Error::Model("tensor 'token_embd.weight' is missing or has no rows".into()))
 }
 
 /// Elements per head, where every layer's heads together stay within the limit on widths.
@@ -220,6 +223,7 @@ impl Decoder {
                 Some(last) => last,
                 None => norm(self.output_norm)?,
             },
+            encoder: None,
             layers,
             ropes: self.ropes,
             output,
@@ -255,6 +259,7 @@ impl Decoder {
                 Some(mixer) => mixer,
                 None => Mixer::Attention(self.attention(keys, s, i)?),
             },
+            cross: None,
             ffn_norms: norms(ffn)?,
             ffn: self.ffn(keys, s, i)?,
             mixture: self.mixture(keys, s, i)?,
@@ -339,7 +344,8 @@ impl Decoder {
             softcap: self.attention_softcap,
             alibi: self.alibi,
             sinks: self.sinks.then(|| keys.tensor(&name("attn_sinks.weight"), &[heads])).transpose()?,
-            causal: !self.encoder,
+            relative: None,
+            mask: if self.encoder { Mask::Full } else { Mask::Causal },
             window,
             rope,
             qk_norm: qk_norm.transpose()?,
@@ -357,7 +363,7 @@ fn types(keys: &Keys<'_>, n_embd: usize) -> Result<Option<String>> {
     rows.map(|rows| keys.tensor("token_types.weight", &[n_embd, rows])).transpose()
 }
 
-fn pooling(keys: &Keys<'_>) -> Result<Option<Pooling>> {
+pub(super) fn pooling(keys: &Keys<'_>) -> Result<Option<Pooling>> {
     match keys.u32("pooling_type")?.unwrap_or(0) {
         0 => Ok(None),
         1 => Ok(Some(Pooling::Mean)),
@@ -379,7 +385,7 @@ fn eps(keys: &Keys<'_>, norm: NormKind) -> Result<f32> {
 }
 
 /// Gate and up: two matrices, or both in `up`.
-fn gate_up(keys: &Keys<'_>, gate: &str, up: &str, n_embd: usize, n_ff: usize) -> Result<Vec<LinearSpec>> {
+pub(super) fn gate_up(keys: &Keys<'_>, gate: &str, up: &str, n_embd: usize, n_ff: usize) -> Result<Vec<LinearSpec>> {
     let rows = keys.header.tensor(&format!("{up}.weight")).map(|tensor| tensor.dims[1]);
     if rows == Some(2 * n_ff as u64) {
         return Ok(vec![keys.linear(up, n_embd, 2 * n_ff)?]);

@@ -6,8 +6,9 @@ mod rope;
 mod spec;
 
 pub use spec::{
-    Activation, AttentionSpec, ConvSpec, DeltaNetSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mixer, MixtureSpec,
-    ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec,
+    Activation, AttentionSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mask,
+    Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, RelativeSpec, Rope, RopeStyle, ScanSpec,
+    ShortConvSpec, StepSpec,
 };
 
 use crate::error::{Error, Result};
@@ -37,6 +38,7 @@ mod qwen3next;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
+mod t5;
 
 /// A family: its name in `general.architecture` and the function that reads it.
 type Family = (&'static str, fn(&keys::Keys<'_>) -> Result<ModelSpec>);
@@ -77,6 +79,8 @@ const FAMILIES: &[Family] = &[
     ("nomic-bert", bert::nomic),
     ("modern-bert", bert::modern),
     ("gemma-embedding", gemma3::embedding),
+    ("t5", t5::t5),
+    ("t5encoder", t5::encoder),
 ];
 
 /// Which GELU a model is computed with.

@@ -82,7 +82,27 @@ pub struct QkNorm {
     pub whole: bool,
 }
 
-/// Self-attention of one layer.
+/// What a position sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// Itself and those before it.
+    Causal,
+    /// All of its text.
+    Full,
+    /// All of the text that the encoder has read.
+    Cross,
+}
+
+/// Learned biases of scores by distance, in buckets (Raffel et al. 2020).
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelativeSpec {
+    /// Tensor name of the table [heads, buckets].
+    pub table: String,
+    /// Buckets: where both ways are seen, half for each.
+    pub buckets: usize,
+}
+
+/// Attention of one layer, to its own text or to the encoder's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionSpec {
     /// Query heads.
@@ -99,15 +119,18 @@ pub struct AttentionSpec {
     pub alibi: Option<f32>,
     /// Name of one logit per head that takes part in the softmax and has no value.
     pub sinks: Option<String>,
-    /// Whether a position sees only itself and those before it; else all of its text.
-    pub causal: bool,
+    /// Biases of scores by distance.
+    pub relative: Option<RelativeSpec>,
+    /// What a position sees.
+    pub mask: Mask,
     /// Position q sees positions k with q - k < window, or, where it is not causal, with |q - k| <= window / 2.
     pub window: Option<usize>,
     /// Index into `ModelSpec::ropes`.
     pub rope: usize,
     /// Norms of queries and keys.
     pub qk_norm: Option<QkNorm>,
-    /// Query, key and value projections in this order: three matrices, or one with the rows of all.
+    /// Query, key and value projections in this order: three matrices, or one with the rows of all. Across, keys and values are
+    /// of the encoder's states.
     pub qkv: Vec<LinearSpec>,
     /// Whether the query projection makes a gate behind each query head, whose sigmoid multiplies that head's result.
     pub gated: bool,
@@ -286,13 +309,16 @@ pub struct Norms {
     pub stream: Option<NormSpec>,
 }
 
-/// One block: attention or what stands in its place, then the feed-forward layer.
+/// One block: attention or what stands in its place, in a decoder that has an encoder also attention to its states, then the
+/// feed-forward layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerSpec {
     /// Norms around attention.
     pub attn_norms: Norms,
     /// Attention, or what stands in its place.
     pub mixer: Mixer,
+    /// Attention to the encoder's states, between the two halves, with the norms around it.
+    pub cross: Option<(Norms, AttentionSpec)>,
     /// Norms around the feed-forward layer.
     pub ffn_norms: Norms,
     /// Feed-forward layer; beside a mixture, the one that all rows share.
@@ -315,7 +341,19 @@ pub enum Pooling {
     Last,
 }
 
-/// A model of one stack of blocks: a decoder, which has an output matrix, or an encoder, whose outputs are states.
+/// Blocks that read the text whose states a decoder attends to, and the norm of their output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncoderSpec {
+    /// Blocks in order.
+    pub layers: Vec<LayerSpec>,
+    /// Norm of the last block's output.
+    pub output_norm: NormSpec,
+    /// The token that a decoder's text starts with.
+    pub start: u32,
+}
+
+/// A model of one stack of blocks: a decoder, which has an output matrix, or an encoder, whose outputs are states; or of a
+/// decoder with an encoder before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
     /// `general.architecture`.
@@ -340,6 +378,8 @@ pub struct ModelSpec {
     pub types: Option<String>,
     /// Norm of embeddings.
     pub embedding_norm: Option<NormSpec>,
+    /// What reads a first text, where there is such a thing.
+    pub encoder: Option<EncoderSpec>,
     /// Blocks in order.
     pub layers: Vec<LayerSpec>,
     /// Distinct rotary embeddings.

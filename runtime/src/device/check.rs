@@ -1,7 +1,7 @@
 //! Checks that a plan's parts fit together, so that no device's kernel has to.
 
 use crate::error::{Error, Result};
-use crate::graph::{AttentionPlan, BufId, Conv, DeltaRule, Linear, Op, Plan, Scan, WeightId};
+use crate::graph::{AttentionPlan, BufId, Conv, DeltaRule, Linear, Mask, Op, Plan, RELATIVE_REACH, Scan, WeightId};
 use crate::quant::TensorType;
 
 /// An error if the plan has a type that is not `supported`, or contradicts itself.
@@ -19,11 +19,12 @@ pub(super) fn check(plan: &Plan, supported: impl Fn(TensorType) -> bool) -> Resu
     }
     plan.buffers.iter().try_for_each(|b| expect(plan.slots.get(b.slot).is_some_and(|&w| w >= b.width), "slots"))?;
     plan.layers.iter().try_for_each(|layer| attention(plan, layer))?;
-    plan.body.iter().chain(&plan.head).try_for_each(|op| expect(fits(plan, op)?, op_name(op)))?;
+    plan.ops().try_for_each(|op| expect(fits(plan, op)?, op_name(op)))?;
     let in_place = |op: &Op| {
         op.buffers().1 == plan.hidden
             || matches!(op, Op::RopeStore { .. } | Op::Attention { .. } | Op::NormPart { .. } | Op::Embed { .. })
             || matches!(op, Op::Conv(_) | Op::Scan(_) | Op::DeltaRule(_) | Op::Gate { .. } | Op::Take { .. })
+            || matches!(op, Op::Store { .. })
     };
     expect(!plan.head.iter().any(in_place), "head")?;
     expect(width(plan, plan.logits)? == plan.n_vocab, "logits")
@@ -40,6 +41,7 @@ fn op_name(op: &Op) -> &'static str {
         Op::NormPart { .. } => "norm_part",
         Op::MatMul { .. } => "mat_mul",
         Op::RopeStore { .. } => "rope_store",
+        Op::Store { .. } => "store",
         Op::Attention { .. } => "attention",
         Op::Route { .. } => "route",
         Op::Experts { .. } => "experts",
@@ -79,7 +81,11 @@ fn attention(plan: &Plan, a: &AttentionPlan) -> Result<()> {
         let long = r.long.map(|(_, factors)| factors);
         2 * pairs <= a.head_dim && vector(plan, r.factors, pairs) && vector(plan, long, pairs)
     });
-    expect(heads && norms && rope && vector(plan, a.sinks, a.heads), "a layer")
+    let relative = a.relative.is_none_or(|r| {
+        let buckets = (4..=RELATIVE_REACH).contains(&r.buckets) && r.buckets.is_multiple_of(4);
+        buckets && vector(plan, Some(r.table), a.heads * r.buckets)
+    });
+    expect(heads && norms && rope && relative && vector(plan, a.sinks, a.heads), "a layer")
 }
 
 fn fits(plan: &Plan, op: &Op) -> Result<bool> {
@@ -125,10 +131,18 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             rows == Some(width(out)?) && add_fits(add, x, out)?
         }
         Op::RopeStore { qkv, layer } => qkv_fits(plan, *layer, width(qkv)?),
+        Op::Store { kv, layer } => {
+            let width = width(kv)?;
+            plan.layers.get(*layer).is_some_and(|a| width == 2 * a.kv_heads * a.head_dim)
+        }
         Op::Attention { qkv, layer, out } => {
             let a = plan.layers.get(*layer);
             let out_fits = a.is_some_and(|a| width(out).ok() == Some(a.heads * a.head_dim));
-            out_fits && qkv_fits(plan, *layer, width(qkv)?) && apart(qkv, out)
+            let q_fits = match a.map(|a| a.mask) {
+                Some(Mask::Cross) => a.is_some_and(|a| width(qkv).ok() == Some(a.heads * a.head_dim)),
+                _ => qkv_fits(plan, *layer, width(qkv)?),
+            };
+            out_fits && q_fits && apart(qkv, out)
         }
         Op::Activate { parts, x, gated, out, .. } => {
             let units = width(out)?;

@@ -302,6 +302,9 @@ pub trait State: Send {
     fn keep(&mut self, place: usize);
     /// Brings such a copy back.
     fn restore(&mut self, place: usize);
+    /// Runs the plan's encoder over a whole text, at most `max_batch` tokens, for the batches that follow to attend to. On an
+    /// error there is no such text.
+    fn encode<'a>(&'a mut self, tokens: &'a [u32], cancel: &'a CancelFlag) -> LocalFuture<'a, Result<()>>;
     /// The state as one that picks candidates by itself; `None` where logits cost nothing to read.
     fn picker(&mut self) -> Option<&mut dyn Picker> {
         None

@@ -4,7 +4,9 @@ mod mixers;
 
 use std::collections::HashMap;
 
-use super::{AttentionPlan, BufId, Buffer, Linear, Lookup, Op, Plan, RopePlan, Routing, Weight, WeightId, memory};
+use super::{
+    AttentionPlan, BufId, Buffer, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight, WeightId, memory,
+};
 use crate::arch::{AttentionSpec, FfnSpec, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormSpec, Norms, Rope};
 use crate::error::{Error, Result};
 use crate::gguf::Header;
@@ -107,24 +109,30 @@ struct Lowering<'a, 'b> {
     weights: &'a mut Weights<'b>,
     buffers: Vec<Buffer>,
     ops: Vec<Op>,
+    /// Attention of the layers so far.
     layers: Vec<AttentionPlan>,
+    /// Which of these attend to the encoder's states, by block.
+    cross: Vec<usize>,
     states: Vec<usize>,
 }
 
 impl<'a, 'b> Lowering<'a, 'b> {
     fn new(spec: &'a ModelSpec, weights: &'a mut Weights<'b>) -> Self {
-        Self { spec, weights, buffers: Vec::new(), ops: Vec::new(), layers: Vec::new(), states: Vec::new() }
+        let (buffers, ops, layers, cross, states) = Default::default();
+        Self { spec, weights, buffers, ops, layers, cross, states }
     }
 
     /// The whole plan but for its weights.
     fn plan(mut self) -> Result<Plan> {
         let spec = self.spec;
+        let encoder = self.encoder()?;
         let hidden = self.body()?;
         let body = std::mem::take(&mut self.ops);
         let logits = self.head(hidden)?;
         let head = std::mem::take(&mut self.ops);
-        let slots = memory::assign(&mut self.buffers, &body, &head, hidden);
+        let slots = memory::assign(&mut self.buffers, &encoder, &body, &head, hidden);
         Ok(Plan {
+            encoder,
             body,
             head,
             hidden,
@@ -143,6 +151,9 @@ impl<'a, 'b> Lowering<'a, 'b> {
 
     fn attention_plan(&mut self, a: &AttentionSpec) -> Result<AttentionPlan> {
         let heads = a.qk_norm.as_ref().filter(|norm| !norm.whole);
+        let relative = a.relative.as_ref().map(|relative| {
+            Ok::<_, Error>(RelativePlan { table: self.weights.vector(&relative.table)?, buckets: relative.buckets })
+        });
         Ok(AttentionPlan {
             heads: a.heads,
             kv_heads: a.kv_heads,
@@ -151,7 +162,8 @@ impl<'a, 'b> Lowering<'a, 'b> {
             softcap: a.softcap,
             alibi: a.alibi,
             sinks: self.weights.optional(a.sinks.as_ref())?,
-            causal: a.causal,
+            relative: relative.transpose()?,
+            mask: a.mask,
             window: a.window,
             rope: a.rope,
             q_norm: self.weights.optional(heads.map(|norm| &norm.q))?,
@@ -218,7 +230,34 @@ impl<'a, 'b> Lowering<'a, 'b> {
         Ok(())
     }
 
+    /// What reads the first text and stores the keys and values of it that the body's blocks attend to.
+    fn encoder(&mut self) -> Result<Vec<Op>> {
+        let Some(encoder) = &self.spec.encoder else { return Ok(Vec::new()) };
+        let mut hidden = self.embedded()?;
+        for layer in &encoder.layers {
+            hidden = self.layer(layer, hidden, None)?;
+        }
+        let states = self.norm(hidden, Some(&encoder.output_norm))?;
+        for (_, cross) in self.spec.layers.iter().filter_map(|layer| layer.cross.as_ref()) {
+            let kv = self.matmul(&cross.qkv[1..], states)?;
+            let layer = self.attention_layer(cross)?;
+            self.ops.push(Op::Store { kv, layer });
+            self.cross.push(layer);
+        }
+        Ok(std::mem::take(&mut self.ops))
+    }
+
     fn body(&mut self) -> Result<BufId> {
+        let mut hidden = self.embedded()?;
+        let mut cross = std::mem::take(&mut self.cross).into_iter();
+        for layer in &self.spec.layers {
+            let cross = layer.cross.as_ref().and_then(|_| cross.next());
+            hidden = self.layer(layer, hidden, cross)?;
+        }
+        Ok(hidden)
+    }
+
+    fn embedded(&mut self) -> Result<BufId> {
         let spec = self.spec;
         let hidden = self.buffer(spec.n_embd);
         self.lookup(&spec.embedding, Lookup::Token, spec.embedding_scale, false, hidden)?;
@@ -228,14 +267,11 @@ impl<'a, 'b> Lowering<'a, 'b> {
         if let Some(table) = &spec.types {
             self.lookup(table, Lookup::First, 1.0, true, hidden)?;
         }
-        let mut hidden = self.norm(hidden, spec.embedding_norm.as_ref())?;
-        for layer in &spec.layers {
-            hidden = self.layer(layer, hidden)?;
-        }
-        Ok(hidden)
+        self.norm(hidden, spec.embedding_norm.as_ref())
     }
 
-    fn layer(&mut self, layer: &LayerSpec, hidden: BufId) -> Result<BufId> {
+    /// `cross`: the layer that attends to the encoder's states.
+    fn layer(&mut self, layer: &LayerSpec, hidden: BufId, cross: Option<usize>) -> Result<BufId> {
         let x = self.norm(hidden, layer.attn_norms.input.as_ref())?;
         let beside = match (&layer.ffn_norms.input, layer.parallel) {
             (norm @ Some(_), true) => Some(self.norm(hidden, norm.as_ref())?),
@@ -245,7 +281,10 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let mixed = self.mix(&layer.mixer, x)?;
         // before the stream changes: x may be the stream itself
         let beside = beside.map(|x| self.units(layer, x)).transpose()?;
-        let hidden = self.residual(layer.mixer.output(), &layer.attn_norms, mixed, hidden)?;
+        let mut hidden = self.residual(layer.mixer.output(), &layer.attn_norms, mixed, hidden)?;
+        if let (Some((norms, attention)), Some(layer)) = (&layer.cross, cross) {
+            hidden = self.cross(norms, attention, layer, hidden)?;
+        }
         let units = match beside {
             Some(units) => units,
             None => {

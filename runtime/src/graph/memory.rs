@@ -11,6 +11,7 @@ impl Op {
                 ([Some(*x), *add].into_iter().flatten().collect(), *out)
             }
             Op::RopeStore { qkv, .. } => (vec![*qkv], *qkv),
+            Op::Store { kv, .. } => (vec![*kv], *kv),
             Op::Attention { qkv, out, .. } => (vec![*qkv], *out),
             Op::Activate { x, out, .. } | Op::Route { x, out, .. } => (vec![*x], *out),
             Op::Experts { x, routes, out, .. } => (vec![*x, *routes], *out),
@@ -28,13 +29,13 @@ impl Op {
     }
 }
 
-/// Gives each buffer a slot; returns the slots' widths. Body buffers have `max_batch` rows and head buffers fewer, so the
-/// two never share. `hidden` is read by the head and keeps its slot. A slot is free again after its last reader.
-pub(super) fn assign(buffers: &mut [Buffer], body: &[Op], head: &[Op], hidden: BufId) -> Vec<usize> {
+/// Gives each buffer a slot; returns the slots' widths. Buffers of the encoder and the body have `max_batch` rows and head buffers
+/// fewer, so that these never share. `hidden` is read by the head and keeps its slot. A slot is free again after its last reader.
+pub(super) fn assign(buffers: &mut [Buffer], encoder: &[Op], body: &[Op], head: &[Op], hidden: BufId) -> Vec<usize> {
     let mut slots = Vec::new();
     let mut taken = vec![false; buffers.len()];
-    for ops in [body, head] {
-        let first_slot = slots.len();
+    for (ops, narrow) in [(encoder, false), (body, false), (head, true)] {
+        let first_slot = if narrow { slots.len() } else { 0 };
         let mut last_use = vec![0; buffers.len()];
         for (at, op) in ops.iter().enumerate() {
             let (reads, write) = op.buffers();
@@ -43,7 +44,8 @@ pub(super) fn assign(buffers: &mut [Buffer], body: &[Op], head: &[Op], hidden: B
             }
         }
         last_use[hidden.0 as usize] = usize::MAX;
-        let (mut free, mut ended): (Vec<usize>, Vec<usize>) = Default::default();
+        // the encoder is done when the body starts
+        let (mut free, mut ended): (Vec<usize>, Vec<usize>) = ((first_slot..slots.len()).rev().collect(), Vec::new());
         for (at, op) in ops.iter().enumerate() {
             let (reads, write) = op.buffers();
             let index = write.0 as usize;
@@ -124,7 +126,7 @@ mod tests {
     #[test]
     fn no_buffer_is_overwritten_while_it_is_needed() {
         let (mut buffers, body, head) = example();
-        let slots = assign(&mut buffers, &body, &head, BufId(0));
+        let slots = assign(&mut buffers, &[], &body, &head, BufId(0));
         let ops: Vec<Op> = body.into_iter().chain(head).collect();
         assert_eq!(first_clobbered(&buffers, &ops), None);
         assert!(slots.len() < buffers.len(), "nothing was shared: {slots:?}");

@@ -7,7 +7,7 @@ mod lower;
 mod memory;
 mod recurrent;
 
-pub use crate::arch::{Activation, Gating, NormKind, RopeStyle};
+pub use crate::arch::{Activation, Gating, Mask, NormKind, RopeStyle};
 pub use lower::lower;
 pub use recurrent::{Columns, Conv, DeltaRule, Scan};
 
@@ -63,6 +63,18 @@ pub struct Linear {
     pub bias: Option<WeightId>,
 }
 
+/// Learned biases of scores by distance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RelativePlan {
+    /// The biases, by bucket and then by head.
+    pub table: WeightId,
+    /// How many buckets there are: where both ways are seen, half for each.
+    pub buckets: usize,
+}
+
+/// Distances from here on fall into one bucket.
+pub const RELATIVE_REACH: usize = 128;
+
 /// What a device has to know about a layer's attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionPlan {
@@ -80,8 +92,10 @@ pub struct AttentionPlan {
     pub alibi: Option<f32>,
     /// One logit per head that takes part in the softmax and has no value.
     pub sinks: Option<WeightId>,
-    /// Whether a query sees only keys up to its own position; else all of its batch, which then is a whole text.
-    pub causal: bool,
+    /// Biases by distance.
+    pub relative: Option<RelativePlan>,
+    /// What a query sees: keys up to its own position, all of its batch, which then is a whole text, or all that `encoder` stored.
+    pub mask: Mask,
     /// A query at position q sees keys at positions in (q - window, q]; where it is not causal, those at most window / 2 away.
     pub window: Option<usize>,
     /// Index into `Plan::ropes`.
@@ -100,6 +114,23 @@ impl AttentionPlan {
         let n = 1 << self.heads.ilog2();
         let steps = if head < n { head as f32 + 1.0 } else { (head - n) as f32 + 0.5 };
         (-alibi * steps / n as f32).exp2()
+    }
+
+    /// The bucket of a key's distance: the near ones have one each, those beyond share buckets that grow by a common factor, up
+    /// to `RELATIVE_REACH` (Raffel et al. 2020).
+    pub fn bucket(&self, buckets: usize, query: usize, key: usize) -> usize {
+        let (n, later) = match self.mask {
+            Mask::Causal => (buckets, 0),
+            _ => (buckets / 2, if key > query { buckets / 2 } else { 0 }),
+        };
+        let (distance, exact) = (query.abs_diff(key), n / 2);
+        if distance < exact {
+            return later + distance;
+        }
+        let steps = (n - exact) as f32 / (RELATIVE_REACH as f32 / exact as f32).log2();
+        // distances that lie on a bucket's edge belong to it, however the logarithm is rounded
+        let step = ((distance as f32 / exact as f32).log2() * steps + 1e-3) as usize;
+        later + (exact + step).min(n - 1)
     }
 }
 
@@ -212,10 +243,17 @@ pub enum Op {
         /// index into `Plan::layers`
         layer: usize,
     },
-    /// out[heads * head_dim] = softmax(scale * q·K) V over the layer's cache, causal and windowed. The batch's own keys
-    /// are already in the cache.
+    /// Stores `kv` = [k heads | v heads] in the layer's cache at the row's position, as they are.
+    Store {
+        /// projections
+        kv: BufId,
+        /// layer index
+        layer: usize,
+    },
+    /// out[heads * head_dim] = softmax(scale * q·K) V over the layer's cache, as far as its mask and window let see. The batch's
+    /// own keys are already in the cache.
     Attention {
-        /// projections; only q is read
+        /// projections, or queries alone; only q is read
         qkv: BufId,
         /// index into `Plan::layers`
         layer: usize,
@@ -321,9 +359,23 @@ pub struct Buffer {
     pub slot: usize,
 }
 
+/// A list of a plan's ops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// `Plan::encoder`
+    Encoder,
+    /// `Plan::body`
+    Body,
+    /// `Plan::head`
+    Head,
+}
+
 /// The forward pass.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Run for every row of the text that a decoder attends to, in order; its outputs are in caches. Empty where there is no such
+    /// text.
+    pub encoder: Vec<Op>,
     /// Run for every row of a batch, in order. Ends with the residual stream in `hidden`.
     pub body: Vec<Op>,
     /// Run only for rows whose logits are wanted: their rows of `hidden` are its input. Ends with `logits`.
@@ -338,7 +390,7 @@ pub struct Plan {
     pub slots: Vec<usize>,
     /// All weights, sorted by (shard, offset): the order in which they are loaded.
     pub weights: Vec<Weight>,
-    /// Attention of each layer that has it.
+    /// Attention of each layer that has it; layers that need their caches at different times may be one.
     pub layers: Vec<AttentionPlan>,
     /// Elements (f32) of each state that is carried from row to row.
     pub states: Vec<usize>,
@@ -359,7 +411,19 @@ impl Plan {
     }
     /// Whether a batch must be a whole text.
     pub fn needs_whole_texts(&self) -> bool {
-        self.layers.iter().any(|layer| !layer.causal)
+        self.layers.iter().any(|layer| layer.mask == Mask::Full)
+    }
+    /// The ops of a section.
+    pub fn section(&self, section: Section) -> &[Op] {
+        match section {
+            Section::Encoder => &self.encoder,
+            Section::Body => &self.body,
+            Section::Head => &self.head,
+        }
+    }
+    /// All ops, in the order in which sections run.
+    pub fn ops(&self) -> impl Iterator<Item = &Op> {
+        self.encoder.iter().chain(&self.body).chain(&self.head)
     }
     /// Whether something is carried from row to row that cannot go back to an earlier one.
     pub fn is_recurrent(&self) -> bool {
@@ -397,7 +461,9 @@ impl Plan {
                 let share = |l: &Linear| linear(l) / self.weight(l.weight).experts as u64;
                 linears.iter().map(share).sum::<u64>() * (self.width(*routes) / 2) as u64
             }
-            Op::RopeStore { .. } | Op::Attention { .. } | Op::Activate { .. } | Op::Scale { .. } => 0,
+            Op::RopeStore { .. } | Op::Store { .. } | Op::Attention { .. } | Op::Activate { .. } | Op::Scale { .. } => {
+                0
+            }
             Op::Route { .. } | Op::Combine { .. } | Op::Gate { .. } | Op::Take { .. } => 0,
             Op::Conv(conv) => bytes(&conv.weight) + conv.bias.iter().map(bytes).sum::<u64>(),
             Op::Scan(scan) => [Some(scan.a), Some(scan.d), scan.dt_bias].iter().flatten().map(bytes).sum(),

@@ -11,6 +11,7 @@ mod split;
 mod spm;
 mod template;
 mod tokenizer;
+mod unigram;
 mod vocab;
 mod wordpiece;
 

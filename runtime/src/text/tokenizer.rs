@@ -9,6 +9,7 @@ use super::pretokenizers;
 use super::special::{Part, SpecialTokens, Strips};
 use super::spm::{SPACE, Spm};
 use super::template::ControlTexts;
+use super::unigram::Unigram;
 use super::vocab::{Kind, Vocab, byte_value, key, read_scores};
 use super::wordpiece::WordPiece;
 use crate::error::{Error, Result};
@@ -51,6 +52,11 @@ enum Rules {
         space_prefix: bool,
     },
     WordPiece(Box<WordPiece>),
+    /// `space_prefix`: as for SentencePiece.
+    Unigram {
+        unigram: Box<Unigram>,
+        space_prefix: bool,
+    },
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -59,6 +65,7 @@ impl std::fmt::Debug for Tokenizer {
             Rules::Bpe(_) => "gpt2",
             Rules::Spm { .. } => "llama",
             Rules::WordPiece(_) => "bert",
+            Rules::Unigram { .. } => "t5",
         };
         write!(f, "Tokenizer({family}, {} tokens)", self.n_vocab())
     }
@@ -73,8 +80,8 @@ impl Tokenizer {
     pub fn from_header(header: &Header) -> Result<Option<Self>> {
         let model = match header.str(&key("model"))? {
             None | Some("no_vocab" | "none") => return Ok(None),
-            Some(model @ ("gpt2" | "llama" | "bert")) => model,
-            Some(other @ ("t5" | "rwkv" | "gemma4" | "plamo2" | "whitespace" | "hybriddna")) => {
+            Some(model @ ("gpt2" | "llama" | "bert" | "t5")) => model,
+            Some(other @ ("rwkv" | "gemma4" | "plamo2" | "whitespace" | "hybriddna")) => {
                 return Err(Error::Unsupported(format!("tokenizer kind '{other}'")));
             }
             Some(other) => return Err(Error::Tokenizer(format!("unknown kind '{other}'"))),
@@ -194,7 +201,11 @@ impl Tokenizer {
 
     /// Whether a text's first word prints with a space that is not the text's own.
     pub(super) fn leading_space(&self) -> bool {
-        matches!(self.0.rules, Rules::Spm { space_prefix: true, .. } | Rules::WordPiece(_))
+        match self.0.rules {
+            Rules::Spm { space_prefix, .. } | Rules::Unigram { space_prefix, .. } => space_prefix,
+            Rules::WordPiece(_) => true,
+            Rules::Bpe(_) => false,
+        }
     }
 
     /// The texts that must not be forged, built when first asked for.
@@ -218,7 +229,7 @@ fn check_length(len: usize) -> Result<()> {
 impl Inner {
     fn new(header: &Header, model: &str, mut vocab: Vocab) -> Result<Self> {
         let pre = header.str(&key("pre"))?.unwrap_or("default");
-        let (mut add_bos, mut add_sep) = (model != "gpt2", model == "bert");
+        let (mut add_bos, mut add_sep) = (!matches!(model, "gpt2" | "t5"), model == "bert");
         let rules = match model {
             "gpt2" => {
                 let rules = pretokenizers::find(pre)
@@ -233,6 +244,10 @@ impl Inner {
                 spm: Box::new(Spm::new(&vocab, read_scores(header, vocab.len())?)),
                 space_prefix: header.bool(&key("add_space_prefix"))?.unwrap_or(true),
             },
+            "t5" => Rules::Unigram {
+                unigram: Box::new(Unigram::new(header, &vocab)?),
+                space_prefix: header.bool(&key("add_space_prefix"))?.unwrap_or(false),
+            },
             _ => Rules::WordPiece(Box::new(WordPiece::new(header, &vocab)?)),
         };
         if model != "bert" {
@@ -244,7 +259,7 @@ impl Inner {
             pieces: vocab.iter().map(|(_, text, kind)| piece(text, kind, &rules)).collect(),
             rules,
             add_bos,
-            add_eos: header.bool(&key("add_eos_token"))?.unwrap_or(false),
+            add_eos: header.bool(&key("add_eos_token"))?.unwrap_or(model == "t5"),
             add_sep,
             control: OnceLock::new(),
             vocab,
@@ -273,6 +288,7 @@ impl Inner {
         match &self.rules {
             Rules::Bpe(bpe) => bpe.encode(text, out),
             Rules::WordPiece(word_piece) => word_piece.encode(text, out),
+            Rules::Unigram { unigram, space_prefix } => unigram.encode(text, *space_prefix && at_start, out),
             Rules::Spm { spm, space_prefix } => {
                 let mut escaped = text.replace(' ', SPACE);
                 if *space_prefix && at_start {
@@ -306,7 +322,9 @@ fn piece(text: &[u8], kind: Kind, rules: &Rules) -> Box<[u8]> {
     match (rules, str) {
         (Rules::Bpe(_), Some(str)) => spelled_bytes(str).unwrap_or_else(|| text.into()).into(),
         (Rules::Spm { .. }, Some(_)) if kind == Kind::Byte => byte_value(text).into_iter().collect(),
-        (Rules::Spm { .. } | Rules::WordPiece(_), Some(str)) => str.replace(SPACE, " ").into_bytes().into(),
+        (Rules::Spm { .. } | Rules::WordPiece(_) | Rules::Unigram { .. }, Some(str)) => {
+            str.replace(SPACE, " ").into_bytes().into()
+        }
         // SentencePiece's own user-defined tokens may be runs of spaces
         (Rules::Spm { .. }, None) if kind == Kind::UserDefined => {
             String::from_utf8_lossy(text).replace(SPACE, " ").into_bytes().into()

@@ -170,6 +170,7 @@ impl Vocab {
         let [bos, eos, unk, sep, pad, mask] = match model {
             "llama" => [Some(1), Some(2), Some(0), None, None, None],
             "gpt2" => [Some(11), Some(11), None, None, None, None],
+            "t5" => [None, Some(1), Some(2), None, Some(0), None],
             "bert" => [Some(101), None, Some(100), Some(102), Some(0), Some(103)],
             _ => [None; 6],
         };

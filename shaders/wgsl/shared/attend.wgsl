@@ -17,11 +17,34 @@ var<workgroup> tops: array<vec4<f32>, 128>;
 struct Softmax { m: vec4<f32>, l: vec4<f32> }
 // Positions that each query sees: first, and the end; and its own.
 struct Seen { first: vec4<u32>, end: vec4<u32>, pos: vec4<u32> }
-// ALiBi's, of each query; main sets them
+// the heads of the queries, and ALiBi's slopes of these
+var<private> own_heads: vec4<u32>;
 var<private> slopes: vec4<f32>;
 
-fn slopes_of(heads: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(slope(heads.x), slope(heads.y), slope(heads.z), slope(heads.w));
+// main begins with it
+fn for_heads(heads: vec4<u32>) {
+    own_heads = heads;
+    slopes = vec4<f32>(slope(heads.x), slope(heads.y), slope(heads.z), slope(heads.w));
+}
+
+// The biases of a key for the distances of the queries.
+fn biases(query: vec4<u32>, key: u32) -> vec4<f32> {
+    var sum = vec4<f32>(0.0);
+    for (var i = 0u; i < 4u; i++) {
+        sum[i] = bias_at(own_heads[i], query[i], key);
+    }
+    return sum;
+}
+
+// Adds the biases to this invocation's scores of a block; their maximum.
+fn add_biases(lane: u32, block: u32, count: u32, seen: Seen) -> vec4<f32> {
+    var top = vec4<f32>(LOWEST);
+    for (var k = lane; k < count; k += WIDTH) {
+        let s = max(scores[k] + biases(seen.pos, block + k), vec4<f32>(LOWEST));
+        scores[k] = s;
+        top = max(top, s);
+    }
+    return top;
 }
 
 // The sum of one vec4 per invocation, in a fixed order.
@@ -159,7 +182,11 @@ fn attend(lane: u32, kv_head: u32, begin: u32, end: u32, seen: Seen, before: Sof
     var l = before.l;
     for (var block = begin; block < end; block += BLOCK) {
         let count = min(BLOCK, end - block);
-        let top = top_of_all(lane, max(m, block_scores(lane, kv_head, block, count, seen)));
+        var own_top = block_scores(lane, kv_head, block, count, seen);
+        if (BUCKETS != 0u) {
+            own_top = add_biases(lane, block, count, seen);
+        }
+        let top = top_of_all(lane, max(m, own_top));
         let keep = exp(m - top);
         m = top;
         l *= keep;

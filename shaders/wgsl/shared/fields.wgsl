@@ -10,5 +10,7 @@ struct Run {
     // candidates to pick from a single row, and 1 where Σ exp is wanted
     candidates: u32,
     log_sum: u32,
+    // rows of the text that the encoder has read
+    encoded: u32,
     tokens: array<u32>,
 }

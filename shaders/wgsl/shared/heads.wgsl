@@ -10,11 +10,12 @@ struct Shape {
     slots: u32,
     // positions a row sees, itself included; 0 for all
     window: u32,
-    // 1: a row sees itself and those before it; 0: those at most window / 2 away
-    causal: u32,
+    // 1: a row sees itself and those before it; 0: those at most window / 2 away; 2: all that the encoder has read
+    mask: u32,
     scale: f32,
     softcap: f32,
     alibi: f32,
     sinks: u32,
+    relative: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;

@@ -2,8 +2,8 @@
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Columns, Gating, Linear, Lookup, NormKind, Op, Plan, RopePlan, RopeStyle,
-    Routing, Weight, WeightId,
+    Activation, AttentionPlan, BufId, Buffer, Columns, Gating, Linear, Lookup, Mask, NormKind, Op, Plan, RelativePlan,
+    RopePlan, RopeStyle, Routing, Weight, WeightId,
 };
 use gabion::quant::TensorType;
 
@@ -153,6 +153,7 @@ impl Builder {
     pub(super) fn finish(self, hidden: BufId, logits: BufId, batches: Vec<Vec<u32>>, expected: Vec<f64>) -> Built {
         let buffers = self.widths.iter().enumerate().map(|(slot, &width)| Buffer { width, slot });
         let plan = Plan {
+            encoder: Vec::new(),
             body: self.body,
             head: self.head,
             hidden,
@@ -449,7 +450,7 @@ impl Builder {
         }
         for i in 0..rows.len() {
             expected.extend(match attend {
-                true => reference::attention(layer, scale, rope.sinks.as_deref(), &rows, i),
+                true => reference::attention(layer, scale, &rope, &rows, i),
                 false => rows[i][..q_width].to_vec(),
             });
         }
@@ -469,6 +470,7 @@ impl Builder {
         let k_norm = layer.norms.then(|| self.vector(layer.head_dim));
         let style = if layer.style == Style::Norm { RopeStyle::Norm } else { RopeStyle::Neox };
         let sinks = layer.sinks.then(|| self.vector(layer.heads));
+        let relative = (layer.relative > 0).then(|| self.vector(layer.heads * layer.relative));
         let id = |known: &Option<Known>| known.as_ref().map(|known| known.0);
         let elements = |known: Option<Known>| known.map(|known| known.1);
         self.ropes.push(RopePlan {
@@ -486,14 +488,15 @@ impl Builder {
             softcap: (layer.softcap > 0.0).then_some(layer.softcap),
             alibi: (layer.alibi > 0.0).then_some(layer.alibi),
             sinks: id(&sinks),
-            causal: !layer.both_ways,
+            relative: id(&relative).map(|table| RelativePlan { table, buckets: layer.relative }),
+            mask: if layer.both_ways { Mask::Full } else { Mask::Causal },
             window: (layer.window > 0).then_some(layer.window),
             rope: 0,
             q_norm: id(&q_norm),
             k_norm: id(&k_norm),
         });
-        let (factors, sinks, q_norm, k_norm) = (elements(factors), elements(sinks), elements(q_norm), elements(k_norm));
-        reference::Rope { inv_freq, factors, sinks, q_norm, k_norm, eps: f64::from(EPS) }
+        let [factors, sinks, relative, q_norm, k_norm] = [factors, sinks, relative, q_norm, k_norm].map(elements);
+        reference::Rope { inv_freq, factors, sinks, relative, q_norm, k_norm, eps: f64::from(EPS) }
     }
 }
 

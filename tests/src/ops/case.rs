@@ -117,6 +117,9 @@ pub(super) struct Layer {
     pub(super) alibi: f32,
     #[serde(default)]
     pub(super) sinks: bool,
+    /// Buckets of biases by distance.
+    #[serde(default)]
+    pub(super) relative: usize,
     pub(super) kv: Kv,
     /// Rows of each batch, one after another.
     pub(super) batches: Vec<usize>,

@@ -94,6 +94,7 @@ pub(super) struct Rope {
     pub(super) inv_freq: Vec<f32>,
     pub(super) factors: Option<Vec<f64>>,
     pub(super) sinks: Option<Vec<f64>>,
+    pub(super) relative: Option<Vec<f64>>,
     pub(super) q_norm: Option<Vec<f64>>,
     pub(super) k_norm: Option<Vec<f64>>,
     pub(super) eps: f64,
@@ -124,8 +125,19 @@ fn rotate(layer: &Layer, rope: &Rope, pos: usize, head: &mut [f64]) {
     }
 }
 
+/// T5's bucket of a key: the first half of the buckets are distances, the others reach from there to 128 by a constant factor.
+fn bucket(layer: &Layer, query: usize, key: usize) -> usize {
+    let n = if layer.both_ways { layer.relative / 2 } else { layer.relative };
+    let (exact, distance) = (n / 2, query.abs_diff(key));
+    // the first distance of a bucket is the edge below it
+    let edge = |i: usize| exact as f64 * (128.0 / exact as f64).powf(i as f64 / (n - exact) as f64) - 1e-9;
+    let far = (0..n - exact).rev().find(|&i| distance as f64 >= edge(i)).map(|i| exact + i);
+    let own = if distance < exact { distance } else { far.unwrap_or(n - 1) };
+    if layer.both_ways && key > query { own + n } else { own }
+}
+
 /// Attention of one of `rows` (turned projections from position 0 on) over those that it sees.
-pub(super) fn attention(layer: &Layer, scale: f64, sinks: Option<&[f64]>, rows: &[Vec<f64>], own: usize) -> Vec<f64> {
+pub(super) fn attention(layer: &Layer, scale: f64, vectors: &Rope, rows: &[Vec<f64>], own: usize) -> Vec<f64> {
     let dim = layer.head_dim;
     let sees = |k: usize| match (layer.both_ways, layer.window) {
         (true, 0) => true,
@@ -144,10 +156,12 @@ pub(super) fn attention(layer: &Layer, scale: f64, sinks: Option<&[f64]>, rows: 
         let dot = |row: &&Vec<f64>| scale * q.iter().zip(&row[key..]).map(|(q, k)| q * k).sum::<f64>();
         let slope = if layer.alibi == 0.0 { 0.0 } else { slope(layer, head) };
         let score = |(i, row): (usize, &&Vec<f64>)| {
-            capped(dot(row), f64::from(layer.softcap)) - slope * (first + i).abs_diff(own) as f64
+            let biases = vectors.relative.as_ref();
+            let bias = biases.map_or(0.0, |biases| biases[bucket(layer, own, first + i) * layer.heads + head]);
+            capped(dot(row), f64::from(layer.softcap)) - slope * (first + i).abs_diff(own) as f64 + bias
         };
         let scores: Vec<f64> = seen.iter().enumerate().map(score).collect();
-        let sink = sinks.map(|sinks| sinks[head]);
+        let sink = vectors.sinks.as_ref().map(|sinks| sinks[head]);
         let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
         let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
         let sum: f64 = weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());

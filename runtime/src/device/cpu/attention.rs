@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::cache::{Cache, Element, Ring, with_ring};
 use super::kernels::Scratch;
 use super::memory::Parts;
-use crate::graph::AttentionPlan;
+use crate::graph::{AttentionPlan, Mask};
 
 /// Attention of a batch in one layer.
 pub(super) struct Attention<'a> {
@@ -19,8 +19,12 @@ pub(super) struct Attention<'a> {
     pub(super) pos: usize,
     /// Position after the last row.
     pub(super) end: usize,
+    /// Rows of the text that the encoder has read.
+    pub(super) encoded: usize,
     /// `AttentionPlan::sinks`
     pub(super) sinks: Option<&'a [f32]>,
+    /// The biases of `AttentionPlan::relative`.
+    pub(super) relative: Option<&'a [f32]>,
     /// Output, [n][heads * head_dim].
     pub(super) out: Parts<'a, f32>,
 }
@@ -38,10 +42,11 @@ impl<'a> Attention<'a> {
     /// The positions row `t` sees.
     pub(super) fn visible(&self, t: usize) -> Range<usize> {
         let own = self.pos + t;
-        match (self.plan.causal, self.plan.window) {
-            (true, window) => window.map_or(0, |window| (own + 1).saturating_sub(window))..own + 1,
-            (false, None) => 0..self.end,
-            (false, Some(window)) => own.saturating_sub(window / 2)..self.end.min(own + window / 2 + 1),
+        match (self.plan.mask, self.plan.window) {
+            (Mask::Causal, window) => window.map_or(0, |window| (own + 1).saturating_sub(window))..own + 1,
+            (Mask::Full, None) => 0..self.end,
+            (Mask::Full, Some(window)) => own.saturating_sub(window / 2)..self.end.min(own + window / 2 + 1),
+            (Mask::Cross, _) => 0..self.encoded,
         }
     }
 
@@ -52,6 +57,14 @@ impl<'a> Attention<'a> {
 
     pub(super) fn sink(&self, head: usize) -> Option<f32> {
         self.sinks.map(|sinks| sinks[head])
+    }
+
+    /// What is added to a head's score for the distance of query and key.
+    pub(super) fn nearness(&self, head: usize, query: usize, key: usize) -> f32 {
+        match (self.plan.relative, self.relative) {
+            (Some(plan), Some(biases)) => biases[self.plan.bucket(plan.buckets, query, key) * self.plan.heads + head],
+            _ => -self.plan.slope(head) * query.abs_diff(key) as f32,
+        }
     }
 
     /// The output of a row and head.
@@ -86,12 +99,12 @@ fn attend<E: Element>(
     scores: &mut [f32],
     out: &mut [f32],
 ) {
-    let (q, positions, slope) = (a.q(t, head), a.visible(t), a.plan.slope(head));
+    let (q, positions) = (a.q(t, head), a.visible(t));
     let scores = &mut scores[..positions.len()];
     for (score, pos) in scores.iter_mut().zip(positions.clone()) {
         let product = q.iter().enumerate().map(|(d, q)| q * ring.key(kv_head, pos, d)).sum::<f32>() * a.plan.scale;
         let capped = a.plan.softcap.map_or(product, |cap| cap * (product / cap).tanh());
-        *score = capped - slope * (a.pos + t).abs_diff(pos) as f32;
+        *score = capped + a.nearness(head, a.pos + t, pos);
     }
     softmax(scores, a.sink(head));
     out.fill(0.0);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attention::Attention;
-use super::cache::Cache;
+use super::cache::{Cache, CacheWriter};
 use super::kernels::{Kernels, Scratch, acts, kernels};
 use super::mat_mul::MatMul;
 use super::memory::{Parts, Room};
@@ -60,6 +60,8 @@ pub(super) struct CpuState {
     acts: Acts,
     experts: Experts,
     scratch: Vec<Mutex<Scratch>>,
+    /// Rows of the text that the encoder has read.
+    encoded: usize,
     pub(super) bytes: StateBytes,
 }
 
@@ -92,6 +94,7 @@ impl CpuState {
             acts: acts(&plan, experts::act_rows(&plan, rows), room)?,
             experts,
             scratch: scratch.collect::<Result<_>>()?,
+            encoded: 0,
             bytes: StateBytes { kv: kv.bytes(), scratch: room.bytes(), largest: 0 },
             kernels: kernels(weights.cpu.level),
             options: *options,
@@ -100,16 +103,16 @@ impl CpuState {
     }
 
     fn check_batch(&self, batch: &Batch<'_>) -> Result<()> {
-        let (n, options) = (batch.tokens.len(), &self.options);
+        let (n, options, plan) = (batch.tokens.len(), &self.options, &self.weights.plan);
         if n == 0 || n > options.max_batch || (batch.outputs == Outputs::All && n > options.max_outputs) {
             return Err(Error::InvalidArgument(format!("a batch of {n} rows does not fit this session")));
         }
         let wanted = batch.pos.saturating_add(n);
-        let most = options.n_ctx.min(self.weights.plan.max_positions().unwrap_or(usize::MAX));
+        let most = options.n_ctx.min(plan.max_positions().unwrap_or(usize::MAX));
         if wanted > most {
             return Err(Error::ContextFull { wanted, limit: most });
         }
-        let limit = self.weights.plan.max_tokens();
+        let limit = plan.max_tokens();
         match batch.tokens.iter().find(|&&token| token as usize >= limit) {
             Some(token) => Err(Error::InvalidArgument(format!("token {token} is not below {limit}"))),
             None => Ok(()),
@@ -140,6 +143,20 @@ impl CpuState {
             }
         }
         self.copy_logits(plan, wanted, logits)
+    }
+
+    fn run_encoder(&mut self, tokens: &[u32], cancel: &CancelFlag) -> Result<()> {
+        self.check_batch(&Batch { tokens, pos: 0, outputs: Outputs::None })?;
+        self.encoded = 0;
+        let weights = self.weights.clone();
+        let rows = Rows { n: tokens.len(), pos: 0, hidden: 0 };
+        self.turn_angles(&weights, rows);
+        for op in &weights.plan.encoder {
+            cancel.check()?;
+            self.run_op(&weights, op, tokens, rows);
+        }
+        self.encoded = tokens.len();
+        Ok(())
     }
 
     fn copy_logits(&self, plan: &Plan, wanted: usize, logits: &mut Vec<f32>) -> Result<()> {
@@ -197,6 +214,7 @@ impl CpuState {
                 self.mat_mul(weights, linears, rows, *x, *out, accumulate);
             }
             Op::RopeStore { qkv, layer } => self.rope_store(weights, *layer, rows, *qkv),
+            Op::Store { kv, layer } => self.store(weights, *layer, rows, *kv),
             Op::Attention { qkv, layer, out } => self.attention(weights, *layer, rows, *qkv, *out),
             Op::Activate { parts, x, activation, gated, out } => {
                 let (kernel, activation, gated) = (self.kernels.activate, *activation, *gated);
@@ -350,19 +368,25 @@ impl CpuState {
             // SAFETY: each row is turned once.
             let row = unsafe { qkv.part(t * width, width) };
             turn_heads(weights, a, angles, t, row);
-            let (keys, values) = row[a.heads * a.head_dim..].split_at(a.kv_heads * a.head_dim);
-            let heads = keys.chunks_exact(a.head_dim).zip(values.chunks_exact(a.head_dim));
-            for (head, (key, value)) in heads.enumerate() {
-                // SAFETY: rows have different positions, and a batch is not longer than a ring.
-                unsafe { cache.store(head, rows.pos + t, key, value) };
-            }
+            // SAFETY: rows have different positions, and a batch is not longer than a ring.
+            unsafe { store_row(&cache, a, rows.pos + t, &row[a.heads * a.head_dim..]) };
+        });
+    }
+
+    fn store(&mut self, weights: &CpuWeights, layer: usize, rows: Rows, kv: BufId) {
+        let plan = &*weights.plan;
+        let (a, width) = (&plan.layers[layer], plan.width(kv));
+        let (kv, cache) = (&self.slots[plan.slot(kv)], self.caches[layer].writer());
+        for_rows(&weights.cpu.pool, rows.n, |t| {
+            // SAFETY: as in `rope_store`.
+            unsafe { store_row(&cache, a, rows.pos + t, &kv[t * width..][..width]) };
         });
     }
 
     fn attention(&mut self, weights: &CpuWeights, layer: usize, rows: Rows, qkv: BufId, out: BufId) {
         let plan = &*weights.plan;
         let (caches, scratch) = (std::mem::take(&mut self.caches), std::mem::take(&mut self.scratch));
-        let kernel = self.kernels.attention;
+        let (kernel, encoded) = (self.kernels.attention, self.encoded);
         let (qkv_rows, out) = self.io(plan, rows, qkv, out);
         let a = Attention {
             plan: &plan.layers[layer],
@@ -371,7 +395,9 @@ impl CpuState {
             width: plan.width(qkv),
             pos: rows.pos,
             end: rows.pos + rows.n,
+            encoded,
             sinks: plan.layers[layer].sinks.map(|id| weights.vector(id)),
+            relative: plan.layers[layer].relative.map(|relative| weights.vector(relative.table)),
             out: Parts::new(out),
         };
         let kv_heads = a.plan.kv_heads;
@@ -381,6 +407,19 @@ impl CpuState {
             kernel(&a, item % kv_heads, range, &mut lock(&scratch[thread]));
         });
         (self.caches, self.scratch) = (caches, scratch);
+    }
+}
+
+/// Stores [k heads | v heads] at a position.
+///
+/// # Safety
+/// No two threads may store the same position modulo the capacity at once.
+unsafe fn store_row(cache: &CacheWriter<'_>, a: &AttentionPlan, pos: usize, kv: &[f32]) {
+    let (keys, values) = kv.split_at(a.kv_heads * a.head_dim);
+    let heads = keys.chunks_exact(a.head_dim).zip(values.chunks_exact(a.head_dim));
+    for (head, (key, value)) in heads.enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { cache.store(head, pos, key, value) };
     }
 }
 
@@ -464,6 +503,10 @@ impl State for CpuState {
 
     fn restore(&mut self, place: usize) {
         self.states.restore(place);
+    }
+
+    fn encode<'a>(&'a mut self, tokens: &'a [u32], cancel: &'a CancelFlag) -> LocalFuture<'a, Result<()>> {
+        Box::pin(async move { self.run_encoder(tokens, cancel) })
     }
 
     fn bytes(&self) -> u64 {

@@ -14,7 +14,7 @@ use super::pipeline::{Constants, Slice};
 use super::planes::TILE;
 use super::program::{Grid, stride};
 use super::state::Buffers;
-use crate::graph::{Activation, BufId, Lookup, NormKind, Op, Plan, WeightId};
+use crate::graph::{Activation, BufId, Lookup, NormKind, Op, Plan, Section, WeightId};
 
 /// Invocations per workgroup of the elementwise kernels.
 pub(super) const WIDTH: u32 = 64;
@@ -35,14 +35,15 @@ pub(super) type Field = (&'static str, u32);
 /// A binding of the shader, by name.
 pub(super) type Binding = (&'static str, Slice);
 
-/// The calls of a plan's body or head, for one row or many.
-pub(super) fn calls(weights: &GpuWeights, buffers: &Buffers, head: bool, single: bool) -> Vec<Call> {
+/// The calls of a section of a plan, for one row or many.
+pub(super) fn calls(weights: &GpuWeights, buffers: &Buffers, section: Section, single: bool) -> Vec<Call> {
+    let head = section == Section::Head;
     let mut builder = Builder { weights, buffers, head, single, calls: Vec::new() };
     if head {
         builder.gather();
     }
     let rules = fuse::Rules { single, norm: weights.products.one.fuses_norms() };
-    for step in fuse::steps(&weights.plan, &weights.placement, head, rules) {
+    for step in fuse::steps(&weights.plan, &weights.placement, section, rules) {
         builder.step(&step);
     }
     builder.calls
@@ -119,6 +120,7 @@ impl Builder<'_> {
             Op::Norm { kind, x, weight, bias, add, out } => self.norm(*kind, *x, (*weight, *bias), *add, *out),
             Op::NormPart { x, first, len, parts, weight } => self.norm_part(*x, (*first, *len, *parts), *weight),
             Op::RopeStore { qkv, layer } => self.rope_store(*qkv, *layer),
+            Op::Store { kv, layer } => self.store(*kv, *layer),
             Op::Attention { qkv, layer, out } => self.attention(*qkv, *layer, *out),
             Op::Activate { parts, x, activation, gated, out } => self.activate(*parts, *x, *activation, *gated, *out),
             Op::Route { x, routing, out } => self.route(*x, routing, *out),

@@ -3,7 +3,7 @@
 
 use super::placement::Placement;
 use super::planes::{TILE, UNIT};
-use crate::graph::{Activation, BufId, NormKind, Op, Plan, WeightId};
+use crate::graph::{Activation, BufId, Mask, NormKind, Op, Plan, Section, WeightId};
 
 /// Longest head that the workgroup memory of attention's tiles holds.
 pub(super) const MAX_HEAD_DIM: usize = 256;
@@ -44,12 +44,17 @@ pub(super) struct Rules {
     pub(super) norm: bool,
 }
 
-/// The ops of a plan's body, or of its head.
-pub(super) fn steps<'a>(plan: &'a Plan, placement: &Placement, head: bool, rules: Rules) -> Vec<Step<'a>> {
+/// The ops of a section of a plan.
+pub(super) fn steps<'a>(plan: &'a Plan, placement: &Placement, section: Section, rules: Rules) -> Vec<Step<'a>> {
     let products = |ops: &[Op]| ops.iter().filter(|op| matches!(op, Op::MatMul { .. })).count();
-    let first = if head { products(&plan.body) } else { 0 };
+    let before: &[&[Op]] = match section {
+        Section::Encoder => &[],
+        Section::Body => &[&plan.encoder],
+        Section::Head => &[&plan.encoder, &plan.body],
+    };
+    let first = before.iter().map(|ops| products(ops)).sum();
     let mut fuser = Fuser { plan, placement, rules, product: first };
-    let mut rest = if head { plan.head.as_slice() } else { plan.body.as_slice() };
+    let mut rest = plan.section(section);
     let mut steps = Vec::new();
     while !rest.is_empty() {
         let (step, used) = fuser.next(rest);
@@ -88,8 +93,7 @@ impl<'a> Fuser<'a, '_> {
 
     /// Whether nothing but `readers` ops of the plan reads `buffer`.
     fn has_readers(&self, buffer: BufId, readers: usize) -> bool {
-        let ops = self.plan.body.iter().chain(&self.plan.head);
-        let found = ops.filter(|op| op.buffers().0.contains(&buffer)).count();
+        let found = self.plan.ops().filter(|op| op.buffers().0.contains(&buffer)).count();
         found == readers && buffer != self.plan.hidden && buffer != self.plan.logits
     }
 
@@ -99,7 +103,7 @@ impl<'a> Fuser<'a, '_> {
 
     /// The turned queries and keys are not written back: nothing may read them later.
     fn attends(&self, qkv: BufId, layer: usize, of: BufId, later: &[Op]) -> bool {
-        let fits = self.plan.layers[layer].head_dim <= MAX_HEAD_DIM && self.plan.layers[layer].causal;
+        let fits = self.plan.layers[layer].head_dim <= MAX_HEAD_DIM && self.plan.layers[layer].mask == Mask::Causal;
         let read = later.iter().chain(&self.plan.head).any(|op| op.buffers().0.contains(&qkv));
         self.rules.single && qkv == of && fits && !read && qkv != self.plan.hidden && qkv != self.plan.logits
     }

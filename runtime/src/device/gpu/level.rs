@@ -131,6 +131,7 @@ fn plan() -> Plan {
     let linear = Linear { weight: WeightId(2), bias: None };
     let buffer = |slot, width| Buffer { width, slot };
     Plan {
+        encoder: Vec::new(),
         body: vec![Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) }],
         head: vec![
             Op::Norm { kind: NormKind::Rms, x: BufId(0), weight: WeightId(1), bias: None, add: None, out: BufId(1) },

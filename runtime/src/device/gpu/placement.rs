@@ -74,7 +74,7 @@ impl Placement {
         let mut this = Self::default();
         this.pieces.resize(plan.weights.len(), Vec::new());
         this.stretches.resize(plan.weights.len(), Vec::new());
-        for op in plan.body.iter().chain(&plan.head) {
+        for op in plan.ops() {
             match op {
                 Op::Embed { table, .. } => this.place(plan, &[*table], limits)?,
                 Op::Norm { weight, bias, .. } => this.vectors(plan, &[Some(*weight), *bias], limits),
@@ -95,7 +95,8 @@ impl Placement {
             }
         }
         for layer in &plan.layers {
-            this.vectors(plan, &[layer.q_norm, layer.k_norm, layer.sinks], limits);
+            let relative = layer.relative.map(|relative| relative.table);
+            this.vectors(plan, &[layer.q_norm, layer.k_norm, layer.sinks, relative], limits);
         }
         Ok(this)
     }

@@ -74,8 +74,8 @@ impl Products {
     /// Bytes of `rows` rows of packed inputs of the plan's products; 0 where none are packed. Matrix units read whole blocks of
     /// rows, whatever is in the last ones.
     pub(super) fn packed_bytes(&self, plan: &Plan, rows: usize) -> u64 {
-        let ops = plan.body.iter().chain(&plan.head);
-        let inputs = ops.filter_map(|op| if let Op::MatMul { x, .. } = op { Some(plan.width(*x)) } else { None });
+        let inputs =
+            plan.ops().filter_map(|op| if let Op::MatMul { x, .. } = op { Some(plan.width(*x)) } else { None });
         let units = inputs.map(|width| width.div_ceil(UNIT)).max().unwrap_or(0);
         let bytes = self.many.level.packing().map_or(0, |(_, bytes)| bytes);
         (rows.next_multiple_of(MATRIX_TOKENS) * units * bytes) as u64

@@ -14,7 +14,7 @@ use super::state::Buffers;
 use crate::device::StateOptions;
 use crate::device::check;
 use crate::error::{Error, Result};
-use crate::graph::{Op, Plan};
+use crate::graph::{Op, Plan, Section};
 
 /// Elements of a head that rope_store's and attention's workgroup memory holds.
 const MAX_HEAD_DIM: usize = 512;
@@ -27,7 +27,7 @@ pub(super) fn stride(width: usize) -> usize {
 /// What no kernel can do is refused before weights are loaded.
 pub(super) fn check(plan: &Plan) -> Result<()> {
     check::check(plan, |ty| layout(ty).is_some())?;
-    let odd = plan.body.iter().find_map(|op| match op {
+    let odd = plan.ops().find_map(|op| match op {
         Op::Experts { linears, x, .. } => {
             let cols = linears.iter().map(|linear| plan.weight(linear.weight).cols).find(|cols| cols % 4 != 0)?;
             (plan.width(*x) != cols).then_some(cols)
@@ -149,8 +149,9 @@ impl Program {
     }
 }
 
-/// The programs of a plan's body and head and what may follow them, and the uniforms they read.
+/// The programs of a plan's sections and what may follow them, and the uniforms they read.
 pub(super) struct Programs {
+    pub(super) encoder: Program,
     pub(super) body: Program,
     pub(super) head: Program,
     /// Candidates from the head's logits, of a single row.
@@ -158,11 +159,13 @@ pub(super) struct Programs {
     _uniforms: GpuBuffer,
 }
 
-/// The calls of the body and of the head, each for one row and for many, and those that pick.
-fn calls(weights: &GpuWeights, buffers: &Buffers) -> [Vec<Call>; 5] {
-    let calls = |head, single| calls::calls(weights, buffers, head, single);
+/// The calls of the encoder for many rows, of the body and of the head, each for one row and for many, and those that pick.
+fn calls(weights: &GpuWeights, buffers: &Buffers) -> [Vec<Call>; 6] {
+    let calls = |section, single| calls::calls(weights, buffers, section, single);
     let pick = calls::pick::calls(weights, buffers);
-    [calls(false, true), calls(false, false), calls(true, true), calls(true, false), pick]
+    let [body, head] = [Section::Body, Section::Head].map(|section| [calls(section, true), calls(section, false)]);
+    let ([body_one, body_many], [head_one, head_many]) = (body, head);
+    [calls(Section::Encoder, false), body_one, body_many, head_one, head_many, pick]
 }
 
 /// A shader's name and its constants.
@@ -182,12 +185,13 @@ pub(super) fn build(weights: &GpuWeights, buffers: &Buffers) -> Result<Programs>
     let step = u64::from(gpu.limits.min_uniform_buffer_offset_alignment.max(256));
     let uniforms = gpu.buffer("uniforms", step * lists.iter().map(|list| list.len() as u64).sum::<u64>(), UNIFORM)?;
     let mut maker = Maker { weights, uniforms: &uniforms, step, bytes: Vec::new() };
-    let [body_one, body_many, head_one, head_many, pick] = lists.map(|list| maker.dispatches(list));
+    let [encoder, body_one, body_many, head_one, head_many, pick] = lists.map(|list| maker.dispatches(list));
     gpu.queue.write_buffer(&uniforms, 0, &maker.bytes);
     gpu.check()?;
     let body = Program { one: body_one?, many: body_many? };
     let head = Program { one: head_one?, many: head_many? };
-    Ok(Programs { body, head, pick: Program { one: pick?, many: Vec::new() }, _uniforms: uniforms })
+    let encoder = Program { one: Vec::new(), many: encoder? };
+    Ok(Programs { encoder, body, head, pick: Program { one: pick?, many: Vec::new() }, _uniforms: uniforms })
 }
 
 /// Turns calls into dispatches.

@@ -31,7 +31,7 @@ const LOGITS_BYTES: usize = 32 << 20;
 const SUBMIT_TIME: Duration = Duration::from_millis(200);
 
 /// Words of `shaders/wgsl/shared/fields.wgsl` before the tokens.
-const RUN_HEADER: usize = 6;
+const RUN_HEADER: usize = 7;
 
 /// The key/value cache of a layer.
 pub(super) struct Cache<B = GpuBuffer> {
@@ -239,6 +239,8 @@ pub(super) struct GpuState {
     pub(super) programs: Programs,
     pace: Pace,
     pub(super) chain: Chain,
+    /// Rows of the text that the encoder has read.
+    encoded: u32,
 }
 
 /// Chooses the rows of the next submit from the time the last one took.
@@ -275,6 +277,10 @@ impl State for GpuState {
         self.copy(&self.buffers.copies[place], &self.buffers.states);
     }
 
+    fn encode<'a>(&'a mut self, tokens: &'a [u32], cancel: &'a CancelFlag) -> LocalFuture<'a, Result<()>> {
+        Box::pin(self.read_text(tokens, cancel))
+    }
+
     fn bytes(&self) -> u64 {
         self.buffers.bytes() + self.chain.bytes()
     }
@@ -301,7 +307,7 @@ impl GpuState {
         gpu.keep_pipelines();
         let first = if plan.needs_whole_texts() { rows.batch } else { weights.gpu.tuning.first_rows };
         let pace = Pace { rows: first.min(rows.batch), most: rows.batch };
-        Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain })
+        Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain, encoded: 0 })
     }
 
     fn copy(&self, from: &[GpuBuffer], to: &[GpuBuffer]) {
@@ -358,6 +364,24 @@ impl GpuState {
         Ok(())
     }
 
+    /// Runs the encoder over a whole text.
+    async fn read_text(&mut self, tokens: &[u32], cancel: &CancelFlag) -> Result<()> {
+        self.validate(&Batch { tokens, pos: 0, outputs: Outputs::None })?;
+        self.weights.gpu.check()?;
+        cancel.check()?;
+        self.chain.end();
+        self.encoded = 0;
+        let rows = tokens.len() as u32;
+        self.write_run([0, rows, 0, 0, 0, 0], tokens);
+        let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        self.programs.encoder.encode(&mut pass, Run { rows, pos: 0, span: self.weights.gpu.tuning.span }, false);
+        drop(pass);
+        self.submit(encoder, 0, &mut Vec::new()).await?;
+        self.encoded = rows;
+        Ok(())
+    }
+
     /// Runs some rows of a batch, and the head for `wanted` of them (counted from the first of these rows).
     async fn chunk(
         &self,
@@ -392,8 +416,9 @@ impl GpuState {
         Ok(())
     }
 
-    pub(super) fn write_run(&self, header: [u32; RUN_HEADER], tokens: &[u32]) {
-        let words: Vec<u32> = header.iter().chain(tokens).copied().collect();
+    /// `header`: what `shaders/wgsl/shared/fields.wgsl` begins with.
+    pub(super) fn write_run(&self, header: [u32; RUN_HEADER - 1], tokens: &[u32]) {
+        let words: Vec<u32> = header.iter().chain(&[self.encoded]).chain(tokens).copied().collect();
         self.weights.gpu.queue.write_buffer(&self.buffers.run, 0, bytemuck::cast_slice(&words));
     }
 

@@ -174,6 +174,7 @@ fn plan() -> Plan {
     let mut body = vec![Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) }];
     body.extend((0..PRODUCTS as u16).map(|i| product(1, i % 2, 1 - i % 2)));
     Plan {
+        encoder: Vec::new(),
         body,
         head: vec![product(2, 0, 2)],
         hidden: BufId(0),

@@ -1,7 +1,7 @@
 //! Lowers what makes rows learn of those before them: attention, and the recurrent layers that stand in its place.
 
 use super::Lowering;
-use crate::arch::{AttentionSpec, ConvSpec, DeltaNetSpec, Mixer, ScanSpec, ShortConvSpec, StepSpec};
+use crate::arch::{AttentionSpec, ConvSpec, DeltaNetSpec, Mask, Mixer, Norms, ScanSpec, ShortConvSpec, StepSpec};
 use crate::error::Result;
 use crate::graph::{BufId, Columns, Conv, DeltaRule, Op, Scan};
 
@@ -14,6 +14,25 @@ impl Lowering<'_, '_> {
             Mixer::Scan(scan) => self.scan(scan, x),
             Mixer::DeltaNet(net) => self.delta_net(net, x),
         }
+    }
+
+    /// The number of a layer's attention. What sees its whole text needs its cache for one batch only: layers alike are one.
+    pub(super) fn attention_layer(&mut self, a: &AttentionSpec) -> Result<usize> {
+        let plan = self.attention_plan(a)?;
+        let same = self.layers.iter().position(|layer| layer.mask == Mask::Full && *layer == plan);
+        Ok(same.unwrap_or_else(|| {
+            self.layers.push(plan);
+            self.layers.len() - 1
+        }))
+    }
+
+    /// hidden += o(attention of hidden to the encoder's states)
+    pub(super) fn cross(&mut self, norms: &Norms, a: &AttentionSpec, layer: usize, hidden: BufId) -> Result<BufId> {
+        let x = self.norm(hidden, norms.input.as_ref())?;
+        let q = self.matmul(&a.qkv[..1], x)?;
+        let out = self.buffer(a.heads * a.head_dim);
+        self.ops.push(Op::Attention { qkv: q, layer, out });
+        self.residual(&a.o, norms, out, hidden)
     }
 
     fn attention(&mut self, a: &AttentionSpec, x: BufId) -> Result<BufId> {
@@ -33,9 +52,7 @@ impl Lowering<'_, '_> {
             self.norm_part(qkv, (0, q_width, 1), &norm.q)?;
             self.norm_part(qkv, (q_width, kv_width / 2, 1), &norm.k)?;
         }
-        let layer = self.layers.len();
-        let plan = self.attention_plan(a)?;
-        self.layers.push(plan);
+        let layer = self.attention_layer(a)?;
         self.ops.push(Op::RopeStore { qkv, layer });
         let out = self.buffer(q_width);
         self.ops.push(Op::Attention { qkv, layer, out });

@@ -11,7 +11,6 @@ use crate::device::KV_GROUP;
 use crate::device::cpu::attention::Attention;
 use crate::device::cpu::cache::{Cache, Element, KEYS, Ring, with_ring};
 use crate::device::cpu::kernels::Scratch;
-use crate::graph::AttentionPlan;
 
 /// Positions per chunk, a multiple of `KEYS`.
 const CHUNK: usize = 64;
@@ -61,7 +60,7 @@ fn tile<S: Simd, E: Element, const N: usize>(
             while first < all.end {
                 let mut p = scores::<S, E, N>(s, ring, kv_head, first..all.end, q, a.plan.scale);
                 for n in 0..N {
-                    bend(a.plan, &mut p[n], first, a.pos + queries[n].0, queries[n].1);
+                    bend(a, &mut p[n], first, queries[n]);
                     let factor = softmax(&mut p[n], first, &seen[n], &mut max[n], &mut total[n]);
                     sums[n * width..][..width].iter_mut().for_each(|x| *x *= factor);
                 }
@@ -78,15 +77,14 @@ fn tile<S: Simd, E: Element, const N: usize>(
     )
 }
 
-/// Caps scores and lowers those of keys further away, where the layer does so. The first score belongs to position `first`.
+/// Caps scores and changes them by the keys' distances, where the layer does so. The first score belongs to position `first`.
 #[inline(always)]
-fn bend(plan: &AttentionPlan, p: &mut [f32; CHUNK], first: usize, pos: usize, head: usize) {
-    if let Some(cap) = plan.softcap {
+fn bend(a: &Attention<'_>, p: &mut [f32; CHUNK], first: usize, (t, head): Query) {
+    if let Some(cap) = a.plan.softcap {
         p.iter_mut().for_each(|p| *p = cap * math::tanh(*p / cap));
     }
-    if plan.alibi.is_some() {
-        let slope = plan.slope(head);
-        p.iter_mut().enumerate().for_each(|(i, p)| *p -= slope * pos.abs_diff(first + i) as f32);
+    if a.plan.alibi.is_some() || a.relative.is_some() {
+        p.iter_mut().enumerate().for_each(|(i, p)| *p += a.nearness(head, a.pos + t, first + i));
     }
 }
 

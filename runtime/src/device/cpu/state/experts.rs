@@ -22,7 +22,7 @@ pub(super) struct Experts {
 
 /// Pairs per row and columns of each `Op::Experts`, and how many experts there are.
 fn sizes(plan: &Plan) -> impl Iterator<Item = (usize, usize, usize)> {
-    plan.body.iter().filter_map(|op| match op {
+    plan.ops().filter_map(|op| match op {
         Op::Experts { linears, routes, .. } => {
             let weight = plan.weight(linears.first()?.weight);
             Some((plan.width(*routes) / 2, weight.cols, weight.experts))

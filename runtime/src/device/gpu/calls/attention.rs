@@ -4,7 +4,7 @@ use super::{Binding, Builder, Field};
 use crate::device::gpu::fuse;
 use crate::device::gpu::pipeline::Slice;
 use crate::device::gpu::program::Grid;
-use crate::graph::{AttentionPlan, BufId, RopeStyle, WeightId};
+use crate::graph::{AttentionPlan, BufId, Mask, RopeStyle, WeightId};
 
 /// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
 const TILE_QUERIES: usize = 4;
@@ -14,14 +14,29 @@ fn window(layer: &AttentionPlan) -> u32 {
     layer.window.map_or(0, |window| u32::try_from(window).unwrap_or(0))
 }
 
+/// As `shaders/wgsl/shared/visible.wgsl` numbers them.
+fn mask(layer: &AttentionPlan) -> u32 {
+    match layer.mask {
+        Mask::Full => 0,
+        Mask::Causal => 1,
+        Mask::Cross => 2,
+    }
+}
+
 /// Half of a head's elements.
 fn pairs(layer: &AttentionPlan) -> u32 {
     layer.head_dim as u32 / 2
 }
 
 /// What becomes of a layer's scores: constants and fields of every attention kernel.
-fn score_constants(layer: &AttentionPlan) -> [Field; 2] {
-    [("CAPPED", u32::from(layer.softcap.is_some())), ("ALIBI", u32::from(layer.alibi.is_some()))]
+fn score_constants(layer: &AttentionPlan) -> [Field; 4] {
+    let buckets = layer.relative.map_or(0, |relative| relative.buckets as u32);
+    [
+        ("CAPPED", u32::from(layer.softcap.is_some())),
+        ("ALIBI", u32::from(layer.alibi.is_some())),
+        ("BUCKETS", buckets),
+        ("BOTH_WAYS", u32::from(layer.mask != Mask::Causal)),
+    ]
 }
 
 fn score_fields(layer: &AttentionPlan) -> [Field; 3] {
@@ -81,14 +96,14 @@ impl Builder<'_> {
         let mut fields = [self.cache_fields(layer), self.rope_fields(layer)].concat();
         fields.extend([("q_norm", self.arena_word(a.q_norm)), ("k_norm", self.arena_word(a.k_norm))]);
         fields.extend(score_fields(a));
-        fields.extend([("window", window), self.sinks(a)]);
+        fields.extend([("window", window), self.sinks(a), self.relative(a)]);
         let arena = ("arena", Slice::whole(&self.weights.arena));
         let partials = ("partials", Slice::whole(&self.buffers.partials));
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
         buffers.extend([("angles", Slice::whole(&self.buffers.angles)), arena.clone()]);
         buffers.extend([("out", self.slice(out)), partials.clone()]);
         let sinks = sinks_constant(a);
-        let mut constants = [norm_constants(a), score_constants(a)].concat();
+        let mut constants = [norm_constants(a).as_slice(), &score_constants(a)].concat();
         constants.extend([("WIDTH", width), ("PAIRS", pairs(a)), ("SPAN", span), sinks]);
         let groups = (a.kv_heads * (a.heads / a.kv_heads).div_ceil(TILE_QUERIES)) as u32;
         let merged = [("heads", a.heads as u32), ("head_dim", a.head_dim as u32), ("window", window), self.sinks(a)];
@@ -108,17 +123,37 @@ impl Builder<'_> {
         ("sinks", self.arena_word(layer.sinks))
     }
 
+    /// Where a layer's biases by distance start in the arena.
+    fn relative(&self, layer: &AttentionPlan) -> Field {
+        ("relative", self.arena_word(layer.relative.map(|relative| relative.table)))
+    }
+
     pub(super) fn rope_store(&mut self, qkv: BufId, layer: usize) {
+        self.store_rows(qkv, layer, true);
+    }
+
+    /// `rope_store` without queries, norms and rope.
+    pub(super) fn store(&mut self, kv: BufId, layer: usize) {
+        self.store_rows(kv, layer, false);
+    }
+
+    /// `turned`: queries come before keys and values, and norms and rope first.
+    fn store_rows(&mut self, qkv: BufId, layer: usize, turned: bool) {
         let a = &self.plan().layers[layer];
+        let heads = if turned { a.heads as u32 } else { 0 };
         let mut fields = [self.cache_fields(layer), self.rope_fields(layer)].concat();
+        if !turned {
+            let none = |field: &&mut Field| ["heads", "rotated"].contains(&field.0);
+            fields.iter_mut().filter(none).for_each(|field| field.1 = 0);
+        }
         fields.push(("stride", self.stride(qkv)));
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
         buffers.extend([("q_norm", self.optional(a.q_norm)), ("k_norm", self.optional(a.k_norm))]);
         buffers.push(("angles", Slice::whole(&self.buffers.angles)));
-        let mut constants = norm_constants(a).to_vec();
+        let mut constants = if turned { norm_constants(a).to_vec() } else { vec![("NORM_Q", 0), ("NORM_K", 0)] };
         constants.push(("WIDTH", self.tuning().rope_width));
-        let heads = (a.heads + 2 * a.kv_heads) as u32;
-        self.call(&format!("rope_store.{}", self.buffers.kv), &fields, &buffers, self.per_row(heads));
+        let grid = self.per_row(heads + 2 * a.kv_heads as u32);
+        self.call(&format!("rope_store.{}", self.buffers.kv), &fields, &buffers, grid);
         self.constants(&constants);
     }
 
@@ -128,7 +163,7 @@ impl Builder<'_> {
         let mut fields = self.cache_fields(layer).to_vec();
         fields.extend([("qkv_stride", self.stride(qkv)), ("out_stride", self.stride(out))]);
         fields.extend(score_fields(a));
-        fields.extend([("window", window(a)), ("causal", u32::from(a.causal)), self.sinks(a)]);
+        fields.extend([("window", window(a)), ("mask", mask(a)), self.sinks(a), self.relative(a)]);
         let mut constants = [score_constants(a).as_slice(), &[sinks_constant(a)]].concat();
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
         buffers.extend([("out", self.slice(out)), ("arena", Slice::whole(&self.weights.arena))]);
@@ -141,7 +176,7 @@ impl Builder<'_> {
         }
         // rows of a window would start their blocks of keys at different positions, and round differently
         let heads = group.min(TILE_QUERIES);
-        let rows = if a.window.is_some() || !a.causal { 1 } else { (TILE_QUERIES / heads) as u32 };
+        let rows = if a.window.is_some() || a.mask != Mask::Causal { 1 } else { (TILE_QUERIES / heads) as u32 };
         let grid = Grid::Rows { x: (a.kv_heads * group.div_ceil(heads)) as u32, each: rows };
         let width = self.tuning().attention_width(pairs);
         self.call(&format!("attention.{kv}"), &fields, &buffers, grid);
