@@ -722,7 +722,8 @@ GABION_API gabion_status gabion_fit_get_info(const gabion_fit *fit, gabion_fit_i
 /// Writes the defaults into `options`, whose size is `struct_size`.
 GABION_API gabion_status gabion_generate_options_init(gabion_generate_options *options, size_t struct_size);
 
-/// Makes the session's context `tokens` and starts to generate after them. `options` may be NULL. The session is busy until
+/// Makes the session's context `tokens` and starts to generate after them; a model with an encoder before its decoder (T5) reads
+/// them by that and starts an answer. `options` may be NULL. The session is busy until
 /// the generation is freed.
 GABION_API
 gabion_status gabion_generation_new(gabion_session *session,

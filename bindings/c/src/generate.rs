@@ -264,7 +264,8 @@ unsafe fn stop_strings(given: &gabion_generate_options) -> Result<Vec<String>> {
     unsafe { slice(given.stop, given.n_stop, "stop") }?.iter().map(read).collect()
 }
 
-/// Makes the session's context `tokens` and starts to generate after them. `options` may be NULL. The session is busy until
+/// Makes the session's context `tokens` and starts to generate after them; a model with an encoder before its decoder (T5) reads
+/// them by that and starts an answer. `options` may be NULL. The session is busy until
 /// the generation is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gabion_generation_new(

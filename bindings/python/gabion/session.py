@@ -91,7 +91,8 @@ class Session:
             lib.gabion_session_cancel(session)
 
     def generate(self, prompt: Prompt, **options: Any) -> Iterator[str]:
-        """Generates after `prompt` and yields text as it comes; never half a character. Options as for `events`."""
+        """Generates after `prompt`, or in answer to it where the model has an encoder before its decoder (T5), and yields
+        text as it comes; never half a character. Options as for `events`."""
         with self.events(prompt, **options) as pieces:
             yield from (piece.text for piece in pieces if piece.text)
 
