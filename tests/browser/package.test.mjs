@@ -303,8 +303,10 @@ test('a context that does not fit in memory is an error, not the end of the page
   assert.deepEqual(await web.page.evaluate(run, FILE), { code: 'out_of_memory', after: 1 });
 });
 
-// one of each kind: dense, biases, windows, layer norms side by side, ALiBi, caps, whole-vector norms, experts, sinks
-for (const name of ['llama', 'qwen2', 'gemma3', 'gptneox', 'bloom', 'gemma2', 'olmo2', 'qwen2moe', 'gpt-oss']) {
+// one of each kind: dense, biases, windows, layer norms side by side, ALiBi, caps, whole-vector norms, experts, sinks, short
+// convolutions, state space, gated delta nets
+const KINDS = ['llama', 'qwen2', 'gemma3', 'gptneox', 'bloom', 'gemma2', 'olmo2', 'qwen2moe', 'gpt-oss', 'lfm2', 'mamba2', 'qwen3next'];
+for (const name of KINDS) {
   test(`tiny ${name} on WebGPU and CPU: golden logits`, { skip: !tiny(`${name}.gguf`), timeout: 120_000 }, async () => {
     const run = async ({ name, device }) => {
       const { Model } = await import('/package/index.js');
@@ -328,6 +330,31 @@ for (const name of ['llama', 'qwen2', 'gemma3', 'gptneox', 'bloom', 'gemma2', 'o
     }
   });
 }
+
+test('tiny t5 on WebGPU and CPU: golden answers', { skip: !tiny('t5.gguf'), timeout: 120_000 }, async () => {
+  const run = async (device) => {
+    const { Model } = await import('/package/index.js');
+    const { prompts } = await (await fetch('/shared/tiny/t5.json')).json();
+    const model = await Model.load('/shared/tiny/t5.gguf', { device, exact: true });
+    const session = await model.session();
+    const answers = [];
+    for (const { encoder_ids, greedy } of prompts) {
+      const ids = [];
+      const options = { maxTokens: greedy.length, temperature: 0, ignoreEog: true };
+      for await (const { token } of session.generate(encoder_ids, options)) {
+        ids.push(token?.id);
+      }
+      answers.push([ids.filter((id) => id !== undefined), greedy]);
+    }
+    await model.dispose();
+    return answers;
+  };
+  for (const device of ['webgpu', 'cpu']) {
+    for (const [ids, greedy] of await web.page.evaluate(run, device)) {
+      assert.deepEqual(ids, greedy, device);
+    }
+  }
+});
 
 test('gelu takes the form it is told', { skip: !tiny('gptneox.gguf'), timeout: 60_000 }, async () => {
   const [own, erf, tanh, error] = await web.page.evaluate(async () => {
