@@ -84,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     var own = capped(own_score(lane));
     if (BUCKETS != 0u) {
-        own += biases(vec4<u32>(run.pos), run.pos);
+        own += biases(own_heads, vec4<u32>(run.pos), run.pos);
     }
     let m = select(vec4<f32>(LOWEST), own, last);
     let l = select(vec4<f32>(0.0), vec4<f32>(1.0), last && lane == 0u);

@@ -303,9 +303,12 @@ test('a context that does not fit in memory is an error, not the end of the page
   assert.deepEqual(await web.page.evaluate(run, FILE), { code: 'out_of_memory', after: 1 });
 });
 
-// one of each kind: dense, biases, windows, layer norms side by side, ALiBi, caps, whole-vector norms, experts, sinks, short
-// convolutions, state space, gated delta nets
-const KINDS = ['llama', 'qwen2', 'gemma3', 'gptneox', 'bloom', 'gemma2', 'olmo2', 'qwen2moe', 'gpt-oss', 'lfm2', 'mamba2', 'qwen3next'];
+// one of each kind: dense, biases, windows, layer norms side by side, ALiBi, caps, whole-vector norms, experts, sinks, and every op
+// that carries a state
+const KINDS = [
+  ...['llama', 'qwen2', 'gemma3', 'gptneox', 'bloom', 'gemma2', 'olmo2', 'qwen2moe', 'gpt-oss'],
+  ...['lfm2', 'mamba', 'mamba2', 'qwen3next'],
+];
 for (const name of KINDS) {
   test(`tiny ${name} on WebGPU and CPU: golden logits`, { skip: !tiny(`${name}.gguf`), timeout: 120_000 }, async () => {
     const run = async ({ name, device }) => {

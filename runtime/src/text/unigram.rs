@@ -105,7 +105,8 @@ impl Charsmap {
     fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let (len, rest) = bytes.split_first_chunk().ok_or("has no length")?;
         let len = u32::from_le_bytes(*len) as usize;
-        let (trie, replacements) = rest.split_at_checked(len).filter(|_| len % 4 == 0).ok_or("has a wrong length")?;
+        let (trie, replacements) =
+            rest.split_at_checked(len).filter(|_| len.is_multiple_of(4)).ok_or("has a wrong length")?;
         let units = trie.chunks_exact(4).map(|unit| u32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]]));
         let replacements = String::from_utf8(replacements.to_vec()).map_err(|_| "is not UTF-8")?;
         Ok(Self { units: units.collect(), replacements })

@@ -27,20 +27,11 @@ fn for_heads(heads: vec4<u32>) {
     slopes = vec4<f32>(slope(heads.x), slope(heads.y), slope(heads.z), slope(heads.w));
 }
 
-// The biases of a key for the distances of the queries.
-fn biases(query: vec4<u32>, key: u32) -> vec4<f32> {
-    var sum = vec4<f32>(0.0);
-    for (var i = 0u; i < 4u; i++) {
-        sum[i] = bias_at(own_heads[i], query[i], key);
-    }
-    return sum;
-}
-
 // Adds the biases to this invocation's scores of a block; their maximum.
 fn add_biases(lane: u32, block: u32, count: u32, seen: Seen) -> vec4<f32> {
     var top = vec4<f32>(LOWEST);
     for (var k = lane; k < count; k += WIDTH) {
-        let s = max(scores[k] + biases(seen.pos, block + k), vec4<f32>(LOWEST));
+        let s = max(scores[k] + biases(own_heads, seen.pos, block + k), vec4<f32>(LOWEST));
         scores[k] = s;
         top = max(top, s);
     }

@@ -44,3 +44,12 @@ fn bucket(query: u32, key: u32) -> u32 {
 fn bias_at(head: u32, query: u32, key: u32) -> f32 {
     return arena[shape.relative + bucket(query, key) * shape.heads + head];
 }
+
+// Those of a key for four queries.
+fn biases(heads: vec4<u32>, query: vec4<u32>, key: u32) -> vec4<f32> {
+    var sum = vec4<f32>(0.0);
+    for (var i = 0u; i < 4u; i++) {
+        sum[i] = bias_at(heads[i], query[i], key);
+    }
+    return sum;
+}
