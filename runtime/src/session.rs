@@ -119,7 +119,8 @@ impl Session {
                 Mask::Cross => self.source.len(),
                 Mask::Full => 0, // the encoder's
             };
-            2 * (positions * layer.kv_heads * self.options.kv.head_bytes(layer.head_dim)) as u64
+            let parts = if layer.keys_only { 1 } else { 2 };
+            parts * (positions * layer.kv_heads * self.options.kv.head_bytes(layer.head_dim)) as u64
         };
         let states = 4 * plan.states.iter().sum::<usize>() as u64;
         plan.read_bytes() + plan.layers.iter().map(cached).sum::<u64>() + states

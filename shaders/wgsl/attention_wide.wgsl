@@ -1,7 +1,7 @@
 // As attention, for heads whose tiles do not fit: one query head of one row per workgroup, over the positions that
 // the row may see. Keys come in blocks of WIDTH, one an invocation; the softmax is kept online (running maximum m, sum l),
-// and each invocation accumulates one pair of output elements.
-// at least head_dim / 2
+// and each invocation accumulates up to two pairs of output elements, WIDTH apart.
+// at least head_dim / 4
 override WIDTH: u32 = 64u;
 #import shared/heads
 #import shared/run
@@ -36,11 +36,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first = seen.x;
     let end = seen.y;
     let own_pos = run.pos + group.y;
-    let pair = min(lane, shape.pairs - 1u);
+    let pair = min(vec2<u32>(lane, lane + WIDTH), vec2<u32>(shape.pairs - 1u));
     let steepness = slope(group.x);
     var m = LOWEST;
     var l = 0.0;
-    var acc = vec2<f32>(0.0);
+    var acc = vec4<f32>(0.0);
     for (var block = first; block < end; block += WIDTH) {
         let count = min(WIDTH, end - block);
         let start = block % shape.capacity;
@@ -67,14 +67,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var i = 0u; i < count; i++) {
             let p = weights[i];
             l += p;
-            acc += p * value_pair(value_at(kv_head, slot), pair);
+            let at = value_at(kv_head, slot);
+            var v = vec4<f32>(value_pair(at, pair.x), 0.0, 0.0);
+            if (shape.pairs > WIDTH) {
+                v = vec4<f32>(v.xy, value_pair(at, pair.y));
+            }
+            acc += p * v;
             slot = ring(slot + 1u);
         }
     }
-    if (lane < shape.pairs) {
-        let at = group.y * shape.out_stride + 2u * (group.x * shape.pairs + lane);
-        let sum = l + sink(group.x, m);
-        out[at] = acc.x / sum;
-        out[at + 1u] = acc.y / sum;
+    let sum = l + sink(group.x, m);
+    store(group, lane, acc.xy / sum);
+    store(group, lane + WIDTH, acc.zw / sum);
+}
+
+fn store(group: vec3<u32>, pair: u32, v: vec2<f32>) {
+    if (pair < shape.pairs) {
+        let at = group.y * shape.out_stride + 2u * (group.x * shape.pairs + pair);
+        out[at] = v.x;
+        out[at + 1u] = v.y;
     }
 }

@@ -80,7 +80,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     if (last && chunk == 0u) {
         store_key(lane, KEY, kv_head, run.pos % shape.capacity);
-        store_value(lane, VALUE, kv_head, run.pos % shape.capacity);
+        if (KEYS_ONLY == 0u) {
+            store_value(lane, VALUE, kv_head, run.pos % shape.capacity);
+        }
     }
     var own = capped(own_score(lane));
     if (BUCKETS != 0u) {

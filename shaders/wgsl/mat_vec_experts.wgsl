@@ -1,6 +1,6 @@
-// out = W x with the W of an expert: over x tiles of its 32 rows, over y the rows of the batch, and for each the experts that it goes
-// to. A workgroup is 8 lanes of 4 rows, the columns split between SPLIT slices that are added in order at the end. A matrix of
-// several parts has a dispatch for each.
+// out = W x with the W of an expert: over x the experts that a row goes to and for each the tiles of its 32 rows, over y the rows of
+// the batch. A workgroup is 8 lanes of 4 rows, the columns split between SPLIT slices that are added in order at the end. A matrix
+// of several parts has a dispatch for each.
 struct Shape {
     // columns; units per row of the planes
     k: u32,
@@ -9,11 +9,11 @@ struct Shape {
     first_row: u32,
     first: u32,
     count: u32,
-    // rows of an expert; experts that a row goes to
+    // rows of an expert
     n: u32,
-    used: u32,
-    // words / 4 from row to row of x, and from expert to expert
+    // words / 4 from row to row of x, before the first expert's, and from expert to expert
     x_stride4: u32,
+    x_first4: u32,
     x_slot4: u32,
     routes_stride: u32,
     // words from row to row of out, from expert to expert, and before the first
@@ -22,6 +22,8 @@ struct Shape {
     out_column: u32,
     has_bias: u32,
 }
+// 0 where a row goes to all experts in their order
+override ROUTED: u32 = 1u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import quant/{TYPE}
 #import shared/float_inputs
@@ -58,13 +60,17 @@ fn inputs_at(base: u32, unit: u32) -> Inputs {
 
 @compute @workgroup_size(8u * SPLIT)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let token = group.y / shape.used;
-    let slot = group.y % shape.used;
-    let expert = u32(routes[token * shape.routes_stride + slot]);
-    let base = token * shape.x_stride4 + slot * shape.x_slot4;
+    let token = group.y;
+    let tiles = (shape.n + TILE - 1u) / TILE;
+    let slot = group.x / tiles;
+    var expert = slot;
+    if (ROUTED != 0u) {
+        expert = u32(routes[token * shape.routes_stride + slot]);
+    }
+    let base = token * shape.x_stride4 + shape.x_first4 + slot * shape.x_slot4;
     let lane = local % LANES;
     let slice = local / LANES;
-    let own = group.x * TILE + lane;
+    let own = group.x % tiles * TILE + lane;
     let row = expert * shape.n + own;
     var acc = vec4<f32>(0.0);
     for (var unit = slice; unit < (shape.k + 31u) / 32u; unit += SPLIT) {

@@ -23,6 +23,7 @@ override NORM_K: u32 = 1u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
 #import shared/cache
+const HEAD: u32 = 576u;
 #import shared/store
 #import shared/sum
 #import shared/rope

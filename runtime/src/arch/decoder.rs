@@ -3,8 +3,8 @@
 use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
-    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mask, Mixer, MixtureSpec, ModelSpec, NormKind,
-    NormSpec, Norms, Pooling, QkNorm, Rope, RopeStyle,
+    Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MAX_EXPERTS, Mask, Mixer, MixtureSpec,
+    ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, Qkv, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
 
@@ -16,9 +16,9 @@ pub(super) struct Decoder {
     pub(super) parallel: bool,
     pub(super) activation: Activation,
     pub(super) gated: bool,
+    /// What makes a layer's queries, keys and values.
+    pub(super) qkv: fn(&Keys<'_>, &Sizes, usize) -> Result<Qkv>,
     pub(super) qk_norm: Option<QkNorms>,
-    /// Behind each query head stands a gate of its result.
-    pub(super) gated_attention: bool,
     /// What stands in a layer's place of attention, if anything does.
     pub(super) mixer: fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>,
     pub(super) embedding_scale: f32,
@@ -37,7 +37,7 @@ pub(super) struct Decoder {
     pub(super) output_norm: &'static str,
     /// One logit a head that takes part in the softmax.
     pub(super) sinks: bool,
-    /// Whether the probabilities of the experts that a row goes to are divided by their sum.
+    /// Whether the probabilities of the experts that a row goes to are divided by their sum, where the file does not say.
     pub(super) normalized: bool,
     /// The table `position_embd` is added to embeddings.
     pub(super) positions: bool,
@@ -101,9 +101,6 @@ impl Sizes {
             return Err(keys.bad("attention.head_count_kv", format!("{kv} does not divide {h} heads")));
         }
         let head_dim = head_dim(keys, n_embd, &heads)?;
-        if keys.width_or("attention.value_length", head_dim)? != head_dim {
-            return Err(Error::Unsupported("value heads of another size than key heads".into()));
-        }
         let n_rot = keys.width_or("rope.dimension_count", head_dim)?;
         if n_rot % 2 != 0 || n_rot > head_dim || head_dim % 2 != 0 {
             return Err(keys.bad("rope.dimension_count", format!("{n_rot} of {head_dim} dimensions cannot be rotated")));
@@ -169,8 +166,8 @@ impl Decoder {
             parallel: false,
             activation: Activation::Silu,
             gated: true,
+            qkv: direct,
             qk_norm: None,
-            gated_attention: false,
             mixer: |_, _, _| Ok(None),
             embedding_scale: 1.0,
             residual_scale: 1.0,
@@ -299,15 +296,20 @@ impl Decoder {
         let n_ff = keys.width_or("expert_feed_forward_length", s.n_ff[i])?;
         let stacked = |part: &str, inputs, outputs| keys.stacked(&name(part), inputs, outputs, n);
         let gate = || keys.linear(&name("ffn_gate_inp_shexp"), s.n_embd, 1);
+        let (gating, alone) = match keys.u32("expert_gating_func")?.unwrap_or(0) {
+            0 | 1 => (Gating::Softmax, false),
+            2 => (Gating::Sigmoid, false),
+            // a softmax over the experts used alone, which is what a normalized one over all comes to
+            3 => (Gating::Softmax, true),
+            other => return Err(Error::Unsupported(format!("{} {other}", keys.key("expert_gating_func")))),
+        };
         Ok(Some(MixtureSpec {
             used,
-            gating: match keys.u32("expert_gating_func")?.unwrap_or(0) {
-                // 3: a softmax over the experts used alone, which is what a normalized one over all comes to
-                0 | 1 | 3 => Gating::Softmax,
-                2 => Gating::Sigmoid,
-                other => return Err(Error::Unsupported(format!("{} {other}", keys.key("expert_gating_func")))),
-            },
-            normalized: self.normalized,
+            gating,
+            normalized: alone || keys.bool_or("expert_weights_norm", self.normalized)?,
+            scale: keys.f32("expert_weights_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
+            bias: keys.optional(&name("exp_probs_b.bias"), &[n])?,
+            groups: groups(keys, n, used)?,
             router: keys.linear(&name("ffn_gate_inp"), s.n_embd, n)?,
             experts: FfnSpec {
                 up: vec![stacked("ffn_gate_exps", s.n_embd, n_ff)?, stacked("ffn_up_exps", s.n_embd, n_ff)?],
@@ -327,9 +329,11 @@ impl Decoder {
             return Err(keys.bad("attention.head_count", format!("layer {i} has no heads")));
         }
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-        let gated = self.gated_attention;
-        let qkv = [("attn_q", if gated { 2 * q_width } else { q_width }), ("attn_k", kv_width), ("attn_v", kv_width)];
-        let qkv = qkv.map(|(part, outputs)| (name(part), outputs));
+        let qkv = (self.qkv)(keys, s, i)?;
+        let out_width = match &qkv {
+            Qkv::Direct(_) | Qkv::Gated(_) => q_width,
+            Qkv::Latent(latent) => heads * latent.v_b.outputs,
+        };
         let qk_norm = self.qk_norm.map(|norms| {
             let whole = norms == QkNorms::Whole;
             let norm = |part: &str, all| keys.tensor(&name(part), &[if whole { all } else { head_dim }]);
@@ -349,11 +353,42 @@ impl Decoder {
             window,
             rope,
             qk_norm: qk_norm.transpose()?,
-            qkv: keys.linears(&name("attn_qkv"), &qkv, s.n_embd)?,
-            gated,
-            o: keys.linear(&name("attn_output"), q_width, s.n_embd)?,
+            qkv,
+            o: keys.linear(&name("attn_output"), out_width, s.n_embd)?,
         })
     }
+}
+
+/// Three matrices, or one.
+fn direct(keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Qkv> {
+    Ok(Qkv::Direct(projections(keys, s, i, 1)?))
+}
+
+/// The same with a gate behind each query head.
+pub(super) fn gated(keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Qkv> {
+    Ok(Qkv::Gated(projections(keys, s, i, 2)?))
+}
+
+/// Query, key and value projections, the first of which makes so many parts for each head.
+fn projections(keys: &Keys<'_>, s: &Sizes, i: usize, parts: usize) -> Result<Vec<LinearSpec>> {
+    if keys.width_or("attention.value_length", s.head_dim)? != s.head_dim {
+        return Err(Error::Unsupported("value heads of another size than key heads".into()));
+    }
+    let (q_width, kv_width) = (s.heads[i] * s.head_dim, s.kv_heads[i] * s.head_dim);
+    let parts = [("attn_q", parts * q_width), ("attn_k", kv_width), ("attn_v", kv_width)];
+    let parts = parts.map(|(part, outputs)| (format!("blk.{i}.{part}"), outputs));
+    keys.linears(&format!("blk.{i}.attn_qkv"), &parts, s.n_embd)
+}
+
+/// Groups of experts, (all, used), if there are several.
+fn groups(keys: &Keys<'_>, experts: usize, used: usize) -> Result<Option<(usize, usize)>> {
+    let count = |name: &str| Ok::<_, Error>(keys.u32(name)?.unwrap_or(0).max(1) as usize);
+    let (all, open) = (count("expert_group_count")?, count("expert_group_used_count")?);
+    if open > all || !experts.is_multiple_of(all) || used > experts / all * open {
+        let problem = format!("{used} of {experts} experts in {open} of {all} groups");
+        return Err(keys.bad("expert_group_used_count", problem));
+    }
+    Ok((all > 1).then_some((all, open)))
 }
 
 /// A table of token types: the rows of those that a file has, 2 nearly always.
@@ -393,9 +428,6 @@ pub(super) fn gate_up(keys: &Keys<'_>, gate: &str, up: &str, n_embd: usize, n_ff
     Ok(vec![keys.linear(gate, n_embd, n_ff)?, keys.linear(up, n_embd, n_ff)?])
 }
 
-/// More than any model has.
-const MAX_EXPERTS: usize = 512;
-
 fn is_mixture(keys: &Keys<'_>, layer: usize) -> bool {
     keys.header.tensor(&format!("blk.{layer}.ffn_gate_inp.weight")).is_some()
 }
@@ -408,12 +440,9 @@ fn shared_width(keys: &Keys<'_>, layer: usize) -> Option<usize> {
 
 /// Features these families can have that this version does not compute: better refused than answered wrongly.
 fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
-    let counts =
-        [("expert_group_count", "groups of experts"), ("nextn_predict_layers", "multi-token prediction layers")];
-    for (key, what) in counts {
-        if keys.u32(key)?.is_some_and(|n| n > 0) {
-            return Err(Error::Unsupported(format!("{what} ({})", keys.key(key))));
-        }
+    let key = "nextn_predict_layers";
+    if keys.u32(key)?.is_some_and(|n| n > 0) {
+        return Err(Error::Unsupported(format!("multi-token prediction layers ({})", keys.key(key))));
     }
     let layers = keys.layers()?;
     if keys.u32("expert_count")?.is_some_and(|n| n > 0) && !(0..layers).any(|layer| is_mixture(keys, layer)) {

@@ -6,9 +6,9 @@ mod rope;
 mod spec;
 
 pub use spec::{
-    Activation, AttentionSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LayerSpec, LinearSpec, Mask,
-    Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, RelativeSpec, Rope, RopeStyle, ScanSpec,
-    ShortConvSpec, StepSpec,
+    Activation, AttentionSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LatentSpec, LayerSpec, LinearSpec,
+    MAX_EXPERTS, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, Qkv, RelativeSpec,
+    Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec,
 };
 
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::gguf::Header;
 mod bert;
 mod bloom;
 mod cohere;
+mod deepseek2;
 mod falcon;
 mod gemma;
 mod gemma2;
@@ -51,6 +52,7 @@ const FAMILIES: &[Family] = &[
     ("qwen3", qwen3::spec),
     ("qwen3moe", qwen3::spec),
     ("gpt-oss", gpt_oss::spec),
+    ("deepseek2", deepseek2::spec),
     ("gemma", gemma::spec),
     ("gemma2", gemma2::spec),
     ("gemma3", gemma3::spec),

@@ -1,7 +1,7 @@
 //! `qwen3next` and `qwen35` (Qwen3-Next, Qwen 3.5): three of four layers have a gated delta net in place of attention, whose query
 //! heads have gates. Qwen3-Next has experts. Text has one position in all sections of Qwen 3.5's rope, which then is a plain one.
 
-use super::decoder::{Decoder, NormNames, QkNorms, Sizes};
+use super::decoder::{Decoder, NormNames, QkNorms, Sizes, gated};
 use super::keys::Keys;
 use super::spec::{DeltaNetSpec, LinearSpec, Mixer, ModelSpec, RopeStyle};
 use crate::error::Result;
@@ -33,7 +33,7 @@ fn build(keys: &Keys<'_>, mixer: Mix) -> Result<ModelSpec> {
     let sizes = Sizes::read(keys)?;
     let decoder = Decoder::plain(keys, &sizes, RopeStyle::Neox)?;
     let qk_norm = Some(QkNorms::Heads);
-    Decoder { norms: NORMS, qk_norm, gated_attention: true, mixer, ..decoder }.build(keys, &sizes)
+    Decoder { norms: NORMS, qk_norm, qkv: gated, mixer, ..decoder }.build(keys, &sizes)
 }
 
 fn delta_net(

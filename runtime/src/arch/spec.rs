@@ -129,11 +129,8 @@ pub struct AttentionSpec {
     pub rope: usize,
     /// Norms of queries and keys.
     pub qk_norm: Option<QkNorm>,
-    /// Query, key and value projections in this order: three matrices, or one with the rows of all. Across, keys and values are
-    /// of the encoder's states.
-    pub qkv: Vec<LinearSpec>,
-    /// Whether the query projection makes a gate behind each query head, whose sigmoid multiplies that head's result.
-    pub gated: bool,
+    /// What makes queries, keys and values; across, keys and values are of the encoder's states.
+    pub qkv: Qkv,
     /// Output projection.
     pub o: LinearSpec,
 }
@@ -258,6 +255,36 @@ impl Mixer {
     }
 }
 
+/// How queries, keys and values are made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Qkv {
+    /// By projections in this order: three matrices, or one with the rows of all.
+    Direct(Vec<LinearSpec>),
+    /// The same, with a gate behind each query head, whose sigmoid multiplies that head's result.
+    Gated(Vec<LinearSpec>),
+    /// From a latent vector for all heads.
+    Latent(Box<LatentSpec>),
+}
+
+/// Multi-head latent attention (DeepSeek-AI 2024). The only key of a position is its latent vector with what is rotated before
+/// it, and its value is the latent vector: what would make each head's own keys of it, and values, is applied to queries and to
+/// results instead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatentSpec {
+    /// Compresses the queries' input, with the name of the norm that follows.
+    pub q_a: Option<(LinearSpec, String)>,
+    /// Makes each query head, and behind it what is rotated.
+    pub q: LinearSpec,
+    /// Makes the latent vector, and behind it what is rotated.
+    pub kv_a: LinearSpec,
+    /// Name of the latent vector's norm.
+    pub kv_norm: String,
+    /// For each head, query to latent: [inputs, outputs, heads].
+    pub k_b: LinearSpec,
+    /// For each head, latent to result.
+    pub v_b: LinearSpec,
+}
+
 /// A feed-forward layer: down(act(gate x) * up x), or down(act(up x)).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FfnSpec {
@@ -280,6 +307,9 @@ pub enum Gating {
     Sigmoid,
 }
 
+/// Experts of a mixture: more than any model has.
+pub const MAX_EXPERTS: usize = 512;
+
 /// A mixture of experts: each row goes to a few of them, and takes the sum of their outputs by their probabilities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MixtureSpec {
@@ -289,6 +319,12 @@ pub struct MixtureSpec {
     pub gating: Gating,
     /// Whether the probabilities of those used are divided by their sum.
     pub normalized: bool,
+    /// Factor on them.
+    pub scale: f32,
+    /// Name of what is added to all probabilities for choosing.
+    pub bias: Option<String>,
+    /// Experts are chosen from some groups of them: (all, used).
+    pub groups: Option<(usize, usize)>,
     /// Scores of all experts.
     pub router: LinearSpec,
     /// The experts, whose matrices [inputs, outputs, experts] and biases [outputs, experts] hold all of them; `outputs` is

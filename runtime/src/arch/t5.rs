@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::rope;
 use super::spec::{
     Activation, AttentionSpec, EncoderSpec, FfnSpec, LayerSpec, LinearSpec, Mask, Mixer, ModelSpec, NormKind, NormSpec,
-    Norms, RelativeSpec,
+    Norms, Qkv, RelativeSpec,
 };
 use crate::error::{Error, Result};
 
@@ -131,8 +131,7 @@ impl Sizes {
             window: None,
             rope: 0,
             qk_norm: None,
-            gated: false,
-            qkv: qkv.into_iter().collect::<Result<_>>()?,
+            qkv: Qkv::Direct(qkv.into_iter().collect::<Result<_>>()?),
             o: keys.linear(&format!("{base}_o"), inner, self.n_embd)?,
         })
     }

@@ -1,7 +1,10 @@
 //! Checks that a plan's parts fit together, so that no device's kernel has to.
 
 use crate::error::{Error, Result};
-use crate::graph::{AttentionPlan, BufId, Conv, DeltaRule, Linear, Mask, Op, Plan, RELATIVE_REACH, Scan, WeightId};
+use crate::graph::{
+    AttentionPlan, BufId, Columns, Conv, DeltaRule, Groups, Linear, MAX_EXPERTS, Mask, Op, Plan, RELATIVE_REACH,
+    Routing, Scan, WeightId,
+};
 use crate::quant::TensorType;
 
 /// An error if the plan has a type that is not `supported`, or contradicts itself.
@@ -23,8 +26,8 @@ pub(super) fn check(plan: &Plan, supported: impl Fn(TensorType) -> bool) -> Resu
     let in_place = |op: &Op| {
         op.buffers().1 == plan.hidden
             || matches!(op, Op::RopeStore { .. } | Op::Attention { .. } | Op::NormPart { .. } | Op::Embed { .. })
-            || matches!(op, Op::Conv(_) | Op::Scan(_) | Op::DeltaRule(_) | Op::Gate { .. } | Op::Take { .. })
-            || matches!(op, Op::Store { .. })
+            || matches!(op, Op::Conv(_) | Op::Scan(_) | Op::DeltaRule(_) | Op::Gate { .. })
+            || matches!(op, Op::Heads { .. } | Op::Take { .. } | Op::Store { .. })
     };
     expect(!plan.head.iter().any(in_place), "head")?;
     expect(width(plan, plan.logits)? == plan.n_vocab, "logits")
@@ -45,13 +48,14 @@ fn op_name(op: &Op) -> &'static str {
         Op::Attention { .. } => "attention",
         Op::Route { .. } => "route",
         Op::Experts { .. } => "experts",
+        Op::Heads { .. } => "heads",
+        Op::Take { .. } => "take",
         Op::Combine { .. } => "combine",
         Op::Activate { .. } => "activate",
         Op::Conv(_) => "conv",
         Op::Scan(_) => "scan",
         Op::DeltaRule(_) => "delta_rule",
         Op::Gate { .. } => "gate",
-        Op::Take { .. } => "take",
         Op::Scale { .. } => "scale",
     }
 }
@@ -117,13 +121,7 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
         Op::DeltaRule(rule) => {
             delta_rule_fits(plan, rule)? && apart(&rule.qkv, &rule.out) && apart(&rule.gates, &rule.out)
         }
-        Op::Gate { x, gate, columns, .. } => {
-            columns.end(width(x)?).is_some_and(|end| width(gate).is_ok_and(|width| end <= width)) && apart(x, gate)
-        }
-        Op::Take { x, columns, n, to, out } => {
-            let taken = columns.end(*n).is_some_and(|end| width(x).is_ok_and(|width| end <= width));
-            taken && to.checked_add(*n).is_some_and(|end| width(out).is_ok_and(|w| end <= w)) && apart(x, out)
-        }
+        Op::Gate { x, gate, columns, .. } => within(columns, width(x)?, width(gate)?) && apart(x, gate),
         Op::MatMul { linears, x, add, out } => {
             let cols = width(x)?;
             let rows = linears.iter().map(|l| linear(plan, l, cols)).try_fold(0usize, |sum, rows| Some(sum + rows?));
@@ -133,7 +131,7 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
         Op::RopeStore { qkv, layer } => qkv_fits(plan, *layer, width(qkv)?),
         Op::Store { kv, layer } => {
             let width = width(kv)?;
-            plan.layers.get(*layer).is_some_and(|a| width == 2 * a.kv_heads * a.head_dim)
+            plan.layers.get(*layer).is_some_and(|a| width == a.kv_width())
         }
         Op::Attention { qkv, layer, out } => {
             let a = plan.layers.get(*layer);
@@ -149,10 +147,23 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             let whole = *parts > 0 && units.is_multiple_of(*parts);
             whole && width(x)? == (if *gated { 2 * units } else { units }) && apart(x, out)
         }
-        Op::Route { x, routing, out } => {
-            let used = routing.used;
-            used > 0 && used <= width(x)? && width(out)? == 2 * used && apart(x, out)
+        Op::Route { x, bias, routing, out } => {
+            let experts = width(x)?;
+            routing_fits(routing, experts)
+                && vector(plan, *bias, experts)
+                && width(out)? == 2 * routing.used
+                && apart(x, out)
         }
+        Op::Heads { weight, x, from, out, to } => {
+            let Some(weight) = plan.weights.get(weight.0 as usize).filter(|w| w.matrix && w.experts > 0) else {
+                return Ok(false);
+            };
+            let lengths = from.len == weight.cols && to.len == weight.rows / weight.experts;
+            let runs = |columns, len, width| within(columns, weight.experts.saturating_mul(len), width);
+            let inside = runs(from, from.len, width(x)?) && runs(to, to.len, width(out)?);
+            lengths && inside && to.step >= to.len && width(out)?.is_multiple_of(to.step) && apart(x, out)
+        }
+        Op::Take { x, from, n, out, to } => within(from, *n, width(x)?) && within(to, *n, width(out)?) && apart(x, out),
         Op::Experts { linears, x, routes, out } => {
             let (used, x_width) = (width(routes)? / 2, width(x)?);
             let first = linears.first().and_then(|l| plan.weights.get(l.weight.0 as usize));
@@ -216,11 +227,30 @@ fn delta_rule_fits(plan: &Plan, rule: &DeltaRule) -> Result<bool> {
     Ok(whole && inner.is_multiple_of(heads) && inputs && vectors && state(plan, rule.state, &[inner, key_dim]))
 }
 
+/// Whether `n` elements of these columns lie in a row of `width`.
+fn within(columns: &Columns, n: usize, width: usize) -> bool {
+    columns.end(n).is_some_and(|end| end <= width)
+}
+
+fn routing_fits(routing: &Routing, experts: usize) -> bool {
+    let chosen_from = match routing.groups {
+        None => experts,
+        Some(Groups { count, used, best }) => {
+            let whole = count > 0 && used > 0 && used <= count && experts.is_multiple_of(count);
+            if !whole || best == 0 || best > experts / count {
+                return false;
+            }
+            experts / count * used
+        }
+    };
+    experts <= MAX_EXPERTS && routing.used > 0 && routing.used <= chosen_from
+}
+
 fn linear(plan: &Plan, linear: &Linear, cols: usize) -> Option<usize> {
     let (rows, weight_cols) = matrix(plan, linear.weight)?;
     (weight_cols == cols && vector(plan, linear.bias, rows)).then_some(rows)
 }
 
 fn qkv_fits(plan: &Plan, layer: usize, width: usize) -> bool {
-    plan.layers.get(layer).is_some_and(|a| width == (a.heads + 2 * a.kv_heads) * a.head_dim)
+    plan.layers.get(layer).is_some_and(|a| width == a.qkv_width())
 }

@@ -1,13 +1,15 @@
 //! Lowers any `ModelSpec` to a `Plan`: the one place that knows how a decoder is put together.
 
+mod latent;
 mod mixers;
 
 use std::collections::HashMap;
 
 use super::{
-    AttentionPlan, BufId, Buffer, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight, WeightId, memory,
+    AttentionPlan, BufId, Buffer, Groups, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight, WeightId,
+    memory,
 };
-use crate::arch::{AttentionSpec, FfnSpec, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormSpec, Norms, Rope};
+use crate::arch::{AttentionSpec, FfnSpec, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormSpec, Norms, Qkv, Rope};
 use crate::error::{Error, Result};
 use crate::gguf::Header;
 
@@ -158,6 +160,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
             heads: a.heads,
             kv_heads: a.kv_heads,
             head_dim: a.head_dim,
+            keys_only: matches!(a.qkv, Qkv::Latent(_)),
             scale: a.scale,
             softcap: a.softcap,
             alibi: a.alibi,
@@ -239,7 +242,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
         }
         let states = self.norm(hidden, Some(&encoder.output_norm))?;
         for (_, cross) in self.spec.layers.iter().filter_map(|layer| layer.cross.as_ref()) {
-            let kv = self.matmul(&cross.qkv[1..], states)?;
+            let kv = self.matmul(&mixers::direct(cross)?[1..], states)?;
             let layer = self.attention_layer(cross)?;
             self.ops.push(Op::Store { kv, layer });
             self.cross.push(layer);
@@ -330,10 +333,15 @@ impl<'a, 'b> Lowering<'a, 'b> {
 
     /// The outputs of the experts that each row goes to, side by side, and where it goes.
     fn mixture(&mut self, mixture: &MixtureSpec, x: BufId) -> Result<(BufId, BufId)> {
-        let MixtureSpec { used, gating, normalized, .. } = *mixture;
+        let MixtureSpec { used, gating, normalized, scale, groups, .. } = *mixture;
+        let bias = self.weights.optional(mixture.bias.as_ref())?;
+        // as DeepSeek's models do: V2's groups are as good as their best expert, V3's, which have a bias, as their best two
+        let best = if bias.is_some() { 2 } else { 1 };
+        let groups = groups.map(|(count, used)| Groups { count, used, best });
         let scores = self.matmul(std::slice::from_ref(&mixture.router), x)?;
         let routes = self.buffer(2 * used);
-        self.ops.push(Op::Route { x: scores, routing: Routing { used, gating, normalized }, out: routes });
+        let routing = Routing { used, gating, normalized, scale, groups };
+        self.ops.push(Op::Route { x: scores, bias, routing, out: routes });
         let FfnSpec { up, gated, down, activation } = &mixture.experts;
         let up = self.experts(up, x, routes, used)?;
         let units = self.buffer(used * down.inputs);

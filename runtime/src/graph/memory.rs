@@ -18,13 +18,13 @@ impl Op {
             Op::Combine { x, weights, add, out, .. } => {
                 ([Some(*x), Some(*weights), *add].into_iter().flatten().collect(), *out)
             }
+            // what other columns hold stays
+            Op::Heads { x, out, .. } | Op::Take { x, out, .. } => (vec![*x, *out], *out),
             Op::NormPart { x, .. } | Op::Scale { x, .. } => (vec![*x], *x),
             Op::Conv(conv) => (vec![conv.x], conv.out),
             Op::Scan(scan) => (vec![scan.x, scan.bc, scan.dt], scan.out),
             Op::DeltaRule(rule) => (vec![rule.qkv, rule.gates], rule.out),
             Op::Gate { x, gate, .. } => (vec![*x, *gate], *x),
-            // what the other columns hold stays
-            Op::Take { x, to, out, .. } => (if *to > 0 { vec![*x, *out] } else { vec![*x] }, *out),
         }
     }
 }

@@ -3,13 +3,15 @@
 //! A plan is made once per model. It names no device and holds no weights: each weight is an index with its place in the
 //! file. Buffers are rows of f32, one row per token of a batch; buffers whose lives do not overlap share memory.
 
+mod columns;
 mod lower;
 mod memory;
 mod recurrent;
 
-pub use crate::arch::{Activation, Gating, Mask, NormKind, RopeStyle};
+pub use crate::arch::{Activation, Gating, MAX_EXPERTS, Mask, NormKind, RopeStyle};
+pub use columns::Columns;
 pub use lower::lower;
-pub use recurrent::{Columns, Conv, DeltaRule, Scan};
+pub use recurrent::{Conv, DeltaRule, Scan};
 
 use crate::quant::TensorType;
 
@@ -84,6 +86,8 @@ pub struct AttentionPlan {
     pub kv_heads: usize,
     /// Elements per head.
     pub head_dim: usize,
+    /// Whether values are the keys themselves, which are stored once; else they follow the keys in the projections.
+    pub keys_only: bool,
     /// Factor on q·k.
     pub scale: f32,
     /// Scores become cap * tanh(score / cap).
@@ -107,6 +111,16 @@ pub struct AttentionPlan {
 }
 
 impl AttentionPlan {
+    /// Columns of `[q heads | k heads | v heads]`.
+    pub fn qkv_width(&self) -> usize {
+        self.heads * self.head_dim + self.kv_width()
+    }
+
+    /// Columns of the last two, or of keys that are values too.
+    pub fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_dim * if self.keys_only { 1 } else { 2 }
+    }
+
     /// ALiBi's slope of a head: its scores fall by it with each position of distance. Slopes are powers of 2^(-alibi / n) for
     /// the first n heads, n the largest power of two; heads beyond take those between (Press et al. 2021).
     pub fn slope(&self, head: usize) -> f32 {
@@ -166,6 +180,21 @@ pub struct Routing {
     pub gating: Gating,
     /// Whether these are divided by their sum.
     pub normalized: bool,
+    /// Factor on them.
+    pub scale: f32,
+    /// Groups of neighbouring experts, of which only some are chosen from.
+    pub groups: Option<Groups>,
+}
+
+/// Groups of experts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// All of them.
+    pub count: usize,
+    /// Those that are chosen from.
+    pub used: usize,
+    /// So many of a group's best experts tell how good it is, by the sum of what they are chosen by.
+    pub best: usize,
 }
 
 /// Which row of a table an `Embed` takes.
@@ -236,7 +265,7 @@ pub enum Op {
         out: BufId,
     },
     /// In `qkv` = [q heads | k heads | v heads]: RMS-norms each q and k head (where the layer has such norms), rotates
-    /// q and k in place, and stores k and v in the layer's cache at the row's position.
+    /// q and k in place, and stores k and v (or k alone, where it is both) in the layer's cache at the row's position.
     RopeStore {
         /// projections
         qkv: BufId,
@@ -264,6 +293,8 @@ pub enum Op {
     Route {
         /// scores of all experts
         x: BufId,
+        /// added to all probabilities for choosing, and then forgotten
+        bias: Option<WeightId>,
         /// how many, and what becomes of their scores
         routing: Routing,
         /// result, `2 * used` wide
@@ -280,6 +311,32 @@ pub enum Op {
         routes: BufId,
         /// result
         out: BufId,
+    },
+    /// Each of the matrices of one weight, one below the other, takes a run of columns of x to a run of columns of out.
+    Heads {
+        /// the matrices
+        weight: WeightId,
+        /// input
+        x: BufId,
+        /// runs as long as a matrix has columns
+        from: Columns,
+        /// result
+        out: BufId,
+        /// runs as long as a matrix has rows; their step divides the width of `out`
+        to: Columns,
+    },
+    /// Copies `n` columns of x to columns of out.
+    Take {
+        /// input
+        x: BufId,
+        /// which columns
+        from: Columns,
+        /// how many
+        n: usize,
+        /// result
+        out: BufId,
+        /// which columns
+        to: Columns,
     },
     /// out = add + Σ weight_i * x_i over the parts of x. `add` may be `out` itself.
     Combine {
@@ -325,19 +382,6 @@ pub enum Op {
         columns: Columns,
         /// whether act is the sigmoid, else SiLU
         sigmoid: bool,
-    },
-    /// Copies `n` columns of x to neighbouring ones of out.
-    Take {
-        /// input
-        x: BufId,
-        /// which columns
-        columns: Columns,
-        /// how many
-        n: usize,
-        /// the first column in `out`
-        to: usize,
-        /// result
-        out: BufId,
     },
     /// x = factor * x in place, then cap * tanh(x / cap) where there is a cap.
     Scale {
@@ -461,10 +505,12 @@ impl Plan {
                 let share = |l: &Linear| linear(l) / self.weight(l.weight).experts as u64;
                 linears.iter().map(share).sum::<u64>() * (self.width(*routes) / 2) as u64
             }
+            Op::Heads { weight, .. } => bytes(weight),
+            Op::Route { bias, .. } => bias.iter().map(bytes).sum(),
             Op::RopeStore { .. } | Op::Store { .. } | Op::Attention { .. } | Op::Activate { .. } | Op::Scale { .. } => {
                 0
             }
-            Op::Route { .. } | Op::Combine { .. } | Op::Gate { .. } | Op::Take { .. } => 0,
+            Op::Combine { .. } | Op::Gate { .. } | Op::Take { .. } => 0,
             Op::Conv(conv) => bytes(&conv.weight) + conv.bias.iter().map(bytes).sum::<u64>(),
             Op::Scan(scan) => [Some(scan.a), Some(scan.d), scan.dt_bias].iter().flatten().map(bytes).sum(),
             Op::DeltaRule(rule) => bytes(&rule.a) + bytes(&rule.dt_bias),

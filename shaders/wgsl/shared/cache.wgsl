@@ -4,6 +4,8 @@
 // neighbouring words; values lie position by position, so that neighbours, each with its own pair, do too.
 // Needs `shape.slots` (allocated), `shape.capacity` (the ring), `shape.pairs` (head_dim / 2), `keys` and `values`.
 #import kv/{KV}
+// 1 where keys are values too, and there are no others
+override KEYS_ONLY: u32 = 0u;
 // below every score
 const LOWEST: f32 = -3.0e38;
 
@@ -27,6 +29,9 @@ fn key_at(kv_head: u32, slot: u32) -> u32 {
 
 // Where word 0 of a value lies.
 fn value_at(kv_head: u32, slot: u32) -> u32 {
+    if (KEYS_ONLY != 0u) {
+        return key_at(kv_head, slot);
+    }
     return (kv_head * shape.slots + slot) * record();
 }
 
@@ -50,6 +55,9 @@ fn key_pair(at: u32, pair: u32) -> vec2<f32> {
 
 // The same of the value at `at`.
 fn value_pair(at: u32, pair: u32) -> vec2<f32> {
+    if (KEYS_ONLY != 0u) {
+        return key_pair(at, pair);
+    }
     let v = pair_in(values[at + pair / PER], pair % PER);
     if (!SCALED) {
         return v;

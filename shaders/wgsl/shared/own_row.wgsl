@@ -5,6 +5,7 @@ override NORM_Q: u32 = 1u;
 override NORM_K: u32 = 1u;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
 @group(0) @binding(6) var<storage, read> arena: array<f32>;
+const HEAD: u32 = 512u;
 #import shared/store
 // where the own key and value start in `head`
 const KEY: u32 = 0u;
@@ -16,7 +17,9 @@ fn load(lane: u32, heads: vec4<u32>, kv_head: u32) {
         let q = heads * dim + e;
         query[e] = vec4<f32>(qkv[q.x], qkv[q.y], qkv[q.z], qkv[q.w]);
         head[KEY + e] = qkv[(shape.heads + kv_head) * dim + e];
-        head[VALUE + e] = qkv[(shape.heads + shape.kv_heads + kv_head) * dim + e];
+        if (KEYS_ONLY == 0u) {
+            head[VALUE + e] = qkv[(shape.heads + shape.kv_heads + kv_head) * dim + e];
+        }
     }
 }
 
@@ -64,8 +67,9 @@ fn own_score(lane: u32) -> vec4<f32> {
 
 // Begins the sums with the own value, or with nothing.
 fn begin_sums(lane: u32, own: bool) {
+    let base = select(KEY, VALUE, KEYS_ONLY == 0u);
     for (var p = lane; p < PAIRS; p += WIDTH) {
-        let value = select(vec2<f32>(0.0), cached_pair(VALUE, p), own);
+        let value = select(vec2<f32>(0.0), cached_pair(base, p), own);
         acc[2u * p] = vec4<f32>(value.x);
         acc[2u * p + 1u] = vec4<f32>(value.y);
     }

@@ -1,5 +1,5 @@
-// Stores heads in the cache. Needs shared/cache and WIDTH. Elements wait here, from `base` on.
-var<workgroup> head: array<f32, 512>;
+// Stores heads in the cache. Needs shared/cache and WIDTH. HEAD elements wait here, from `base` on.
+var<workgroup> head: array<f32, HEAD>;
 
 // Padding is zero.
 fn element(base: u32, e: u32) -> f32 {

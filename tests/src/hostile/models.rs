@@ -61,7 +61,7 @@ fn layers() -> Vec<Case> {
         key("unknown architecture", "general.architecture", text("mamba9"), "Unsupported", "'mamba9'"),
         key("architecture as a number", "general.architecture", U32(1), "Gguf", "general.architecture"),
         key("experts without tensors", "expert_count", U32(8), "Model", "no layer has experts"),
-        key("groups of experts", "expert_group_count", U32(2), "Unsupported", "groups of experts"),
+        case("latent attention as old files have it", toy::llama().renamed("deepseek2"), "Unsupported", "absorbed"),
     ]
 }
 

@@ -2,8 +2,8 @@
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Columns, Gating, Linear, Lookup, Mask, NormKind, Op, Plan, RelativePlan,
-    RopePlan, RopeStyle, Routing, Weight, WeightId,
+    Activation, AttentionPlan, BufId, Buffer, Columns, Linear, Lookup, Mask, NormKind, Op, Plan, RelativePlan,
+    RopePlan, RopeStyle, Weight, WeightId,
 };
 use gabion::quant::TensorType;
 
@@ -48,10 +48,12 @@ pub fn build(case: &Case) -> Built {
         OpCase::NormMatMul { ty, rows, cols, n, bias, activation } => {
             b.norm_mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *activation)
         }
-        OpCase::Mixture { ty, cols, rows, experts, used, n, bias, sigmoid, normalized } => {
-            let gating = if *sigmoid { Gating::Sigmoid } else { Gating::Softmax };
-            let routing = Routing { used: *used, gating, normalized: *normalized };
-            b.mixture(tensor_type(ty), (*cols, *rows, *experts), routing, *n, *bias)
+        OpCase::Mixture(mixture) => b.mixture(mixture),
+        OpCase::Heads { ty, cols, rows, heads, gap, n } => b.heads(tensor_type(ty), (*cols, *rows, *heads), *gap, *n),
+        OpCase::Take { width, from_first, from_len, from_step, to_first, to_len, to_step, n } => {
+            let from = Columns { first: *from_first, len: *from_len, step: *from_step };
+            let to = Columns { first: *to_first, len: *to_len, step: *to_step };
+            b.take(from, to, *width, *n)
         }
         OpCase::RopeStore(layer) => b.attention(layer, false),
         OpCase::Attention(layer) => b.attention(layer, true),
@@ -68,7 +70,6 @@ pub fn build(case: &Case) -> Built {
         OpCase::Gate { cols, len, step, sigmoid, n } => {
             b.gate(*cols, Columns { first: 1, len: *len, step: *step }, *sigmoid, *n)
         }
-        OpCase::Take { cols, len, step, to, n } => b.take(*cols, Columns { first: 1, len: *len, step: *step }, *to, *n),
         OpCase::Scale { cols, factor, cap, n } => b.scale(*cols, *factor, *cap, *n),
     }
 }
@@ -77,7 +78,7 @@ pub fn build(case: &Case) -> Built {
 pub(super) struct Builder {
     random: Random,
     widths: Vec<usize>,
-    weights: Vec<Weight>,
+    pub(super) weights: Vec<Weight>,
     pub(super) data: Vec<Vec<u8>>,
     pub(super) body: Vec<Op>,
     head: Vec<Op>,
@@ -120,7 +121,7 @@ impl Builder {
         (WeightId(self.weights.len() as u32 - 1), elements)
     }
 
-    fn matrix(&mut self, ty: TensorType, rows: usize, cols: usize) -> Known {
+    pub(super) fn matrix(&mut self, ty: TensorType, rows: usize, cols: usize) -> Known {
         let bytes = self.random.blocks(ty, rows * cols);
         self.weight(ty, rows, cols, true, bytes)
     }
@@ -345,63 +346,6 @@ impl Builder {
         Built { scale, ..built }
     }
 
-    /// One of an expert's two matrices, for all experts: as an op, their elements and their biases.
-    fn stacked(
-        &mut self,
-        ty: TensorType,
-        rows: usize,
-        cols: usize,
-        experts: usize,
-        bias: bool,
-    ) -> (Linear, Vec<f64>, Vec<f64>) {
-        let (weight, elements) = self.matrix(ty, rows * experts, cols);
-        self.weights[weight.0 as usize].experts = experts;
-        let (id, biases) = if bias { Some(self.vector(rows * experts)) } else { None }.unzip();
-        (Linear { weight, bias: id }, elements, biases.unwrap_or_else(|| vec![0.0; rows * experts]))
-    }
-
-    fn mixture(
-        mut self,
-        ty: TensorType,
-        (cols, rows, experts): (usize, usize, usize),
-        routing: Routing,
-        n: usize,
-        bias: bool,
-    ) -> Built {
-        let used = routing.used;
-        let (x, inputs) = self.input(n.min(cols), cols);
-        let (router, router_elements) = self.matrix(TensorType::F32, experts, cols);
-        let first = self.stacked(ty, rows, cols, experts, bias);
-        let second = self.stacked(ty, cols, rows, experts, bias);
-        let [scores, routes, units, parts, out] =
-            [experts, 2 * used, used * rows, used * cols, cols].map(|width| self.buffer(width));
-        self.body.extend([
-            Op::MatMul { linears: vec![Linear { weight: router, bias: None }], x, add: None, out: scores },
-            Op::Route { x: scores, routing, out: routes },
-            Op::Experts { linears: vec![first.0], x, routes, out: units },
-            Op::Experts { linears: vec![second.0], x: units, routes, out: parts },
-            Op::Combine { x: parts, weights: routes, first: used, sigmoid: false, add: None, out },
-        ]);
-        let logits = self.show(out, cols);
-        let expert = |(_, elements, biases): &(Linear, Vec<f64>, Vec<f64>), e: usize, x: &[f64]| -> Vec<f64> {
-            let (size, len) = (elements.len() / experts, biases.len() / experts);
-            let y = reference::mat_vec(&elements[e * size..][..size], x);
-            y.iter().zip(&biases[e * len..][..len]).map(|(y, b)| y + b).collect()
-        };
-        let tokens = tokens(n, inputs.len());
-        let answer = |&t: &u32| {
-            let x = &inputs[t as usize];
-            let mut sum = vec![0.0; cols];
-            for (e, weight) in reference::route(&reference::mat_vec(&router_elements, x), &routing) {
-                let part = expert(&second, e, &expert(&first, e, x));
-                sum.iter_mut().zip(part).for_each(|(sum, y)| *sum += weight * y);
-            }
-            sum
-        };
-        let expected = tokens.iter().flat_map(answer).collect();
-        self.finish(out, logits, vec![tokens], expected)
-    }
-
     fn activate(mut self, cols: usize, act: Act, gated: bool, n: usize) -> Built {
         let input = self.input(n.min(cols), if gated { 2 * cols } else { cols });
         let (x, activation) = (input.0, activation(act));
@@ -429,8 +373,8 @@ impl Builder {
     fn attention(mut self, layer: &Layer, attend: bool) -> Built {
         let q_width = layer.heads * layer.head_dim;
         let total: usize = layer.batches.iter().sum();
-        let (qkv, inputs) = self.input(total.min(q_width), q_width + 2 * layer.kv_heads * layer.head_dim);
         let rope = self.layer(layer);
+        let (qkv, inputs) = self.input(total.min(q_width), self.layers[0].qkv_width());
         self.body.push(Op::RopeStore { qkv, layer: 0 });
         let hidden = if attend { self.buffer(q_width) } else { qkv };
         if attend {
@@ -484,6 +428,7 @@ impl Builder {
             heads: layer.heads,
             kv_heads: layer.kv_heads,
             head_dim: layer.head_dim,
+            keys_only: layer.keys_only,
             scale: 1.0 / (layer.head_dim as f32).sqrt(),
             softcap: (layer.softcap > 0.0).then_some(layer.softcap),
             alibi: (layer.alibi > 0.0).then_some(layer.alibi),
@@ -501,7 +446,7 @@ impl Builder {
 }
 
 /// Rows of tokens.
-fn lookup(table: WeightId, scale: f32, out: BufId) -> Op {
+pub(super) fn lookup(table: WeightId, scale: f32, out: BufId) -> Op {
     Op::Embed { table, by: Lookup::Token, scale, add: false, out }
 }
 

@@ -120,6 +120,9 @@ pub(super) struct Layer {
     /// Buckets of biases by distance.
     #[serde(default)]
     pub(super) relative: usize,
+    /// Whether values are the keys.
+    #[serde(default)]
+    pub(super) keys_only: bool,
     pub(super) kv: Kv,
     /// Rows of each batch, one after another.
     pub(super) batches: Vec<usize>,
@@ -134,6 +137,37 @@ fn one_part() -> usize {
 
 fn one() -> f32 {
     1.0
+}
+
+/// A mixture of experts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MixtureCase {
+    pub(super) ty: String,
+    pub(super) cols: usize,
+    pub(super) rows: usize,
+    pub(super) experts: usize,
+    pub(super) used: usize,
+    pub(super) n: usize,
+    #[serde(default)]
+    pub(super) bias: bool,
+    #[serde(default)]
+    pub(super) sigmoid: bool,
+    #[serde(default)]
+    pub(super) normalized: bool,
+    /// Factor on the probabilities.
+    #[serde(default = "one")]
+    pub(super) scale: f32,
+    /// Whether something is added to probabilities for choosing.
+    #[serde(default)]
+    pub(super) merits: bool,
+    /// Groups (0: none), of which `open` are chosen from, those with the best sum of `best` experts.
+    #[serde(default)]
+    pub(super) groups: usize,
+    #[serde(default)]
+    pub(super) open: usize,
+    #[serde(default)]
+    pub(super) best: usize,
 }
 
 /// The op and its parameters. `n` is rows per batch.
@@ -192,19 +226,26 @@ pub(super) enum OpCase {
         activation: Option<Act>,
     },
     /// Scores by a random matrix, Route, Experts of `rows` outputs, Experts of `cols`, Combine.
-    Mixture {
+    Mixture(MixtureCase),
+    /// Each of `heads` matrices takes `cols` columns to `rows` columns, with `gap` columns before each.
+    Heads {
         ty: String,
         cols: usize,
         rows: usize,
-        experts: usize,
-        used: usize,
+        heads: usize,
+        gap: usize,
         n: usize,
-        #[serde(default)]
-        bias: bool,
-        #[serde(default)]
-        sigmoid: bool,
-        #[serde(default)]
-        normalized: bool,
+    },
+    /// `width` columns.
+    Take {
+        width: usize,
+        from_first: usize,
+        from_len: usize,
+        from_step: usize,
+        to_first: usize,
+        to_len: usize,
+        to_step: usize,
+        n: usize,
     },
     /// The q heads after rope.
     RopeStore(Layer),
@@ -254,14 +295,6 @@ pub(super) enum OpCase {
         len: usize,
         step: usize,
         sigmoid: bool,
-        n: usize,
-    },
-    /// Columns in such runs.
-    Take {
-        cols: usize,
-        len: usize,
-        step: usize,
-        to: usize,
         n: usize,
     },
     /// A cap of 0 is none.
@@ -314,6 +347,8 @@ const FILES: &[&str] = &[
     include_str!("../../cases/mat_mul.toml"),
     include_str!("../../cases/norm_mat_mul.toml"),
     include_str!("../../cases/mixture.toml"),
+    include_str!("../../cases/heads.toml"),
+    include_str!("../../cases/take.toml"),
     include_str!("../../cases/rope_store.toml"),
     include_str!("../../cases/attention.toml"),
     include_str!("../../cases/attention_f32.toml"),
@@ -382,7 +417,8 @@ fn fits(op: &OpCase) -> bool {
         OpCase::Embed { ty, cols, .. }
         | OpCase::MatMul { ty, cols, .. }
         | OpCase::NormMatMul { ty, cols, .. }
-        | OpCase::Mixture { ty, cols, .. } => cols % tensor_type(ty).block_len() == 0,
+        | OpCase::Mixture(MixtureCase { ty, cols, .. })
+        | OpCase::Heads { ty, cols, .. } => cols % tensor_type(ty).block_len() == 0,
         _ => true,
     }
 }

@@ -11,6 +11,7 @@ mod case;
 mod data;
 mod recurrent;
 mod reference;
+mod stacks;
 
 use std::cell::LazyCell;
 use std::sync::Arc;

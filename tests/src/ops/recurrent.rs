@@ -103,19 +103,4 @@ impl Builder {
         let logits = self.show(x, cols);
         self.finish(x, logits, vec![tokens], expected)
     }
-
-    pub(super) fn take(mut self, cols: usize, columns: Columns, to: usize, n: usize) -> Built {
-        let width = columns.at(cols - 1) + 2;
-        let [(x, xs), (out, outs)] = self.rows(n, cols, [width, to + cols + 3]);
-        self.body.push(Op::Take { x, columns, n: cols, to, out });
-        let tokens = tokens(n, xs.len());
-        let answer = |&t: &u32| {
-            let mut row = outs[t as usize].clone();
-            (0..cols).for_each(|i| row[to + i] = xs[t as usize][columns.at(i)]);
-            row
-        };
-        let expected = tokens.iter().flat_map(answer).collect();
-        let logits = self.show(out, to + cols + 3);
-        self.finish(out, logits, vec![tokens], expected)
-    }
 }

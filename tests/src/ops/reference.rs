@@ -58,17 +58,26 @@ fn erf(x: f64) -> f64 {
 }
 
 /// The experts that a row goes to, with their probabilities.
-pub(super) fn route(scores: &[f64], routing: &Routing) -> Vec<(usize, f64)> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+pub(super) fn route(scores: &[f64], bias: Option<&[f64]>, routing: &Routing) -> Vec<(usize, f64)> {
     let exps: f64 = scores.iter().map(|s| s.exp()).sum();
     let probability = |s: f64| match routing.gating {
         Gating::Softmax => s.exp() / exps,
         Gating::Sigmoid => 1.0 / (1.0 + (-s).exp()),
     };
+    let merit = |e: usize| bias.map_or(scores[e], |bias| probability(scores[e]) + bias[e]);
+    let best_first = |all: &mut Vec<usize>| all.sort_by(|&a, &b| merit(b).total_cmp(&merit(a)));
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    if let Some(groups) = routing.groups {
+        let mut all: Vec<_> = order.chunks(scores.len() / groups.count).map(<[usize]>::to_vec).collect();
+        all.iter_mut().for_each(best_first);
+        let sum = |group: &Vec<usize>| group[..groups.best].iter().map(|&e| merit(e)).sum::<f64>();
+        all.sort_by(|a, b| sum(b).total_cmp(&sum(a)));
+        order = all[..groups.used].concat();
+    }
+    best_first(&mut order);
     let chosen: Vec<_> = order.into_iter().take(routing.used).map(|e| (e, probability(scores[e]))).collect();
     let sum = if routing.normalized { chosen.iter().map(|(_, p)| p).sum() } else { 1.0 };
-    chosen.into_iter().map(|(e, p)| (e, p / sum)).collect()
+    chosen.into_iter().map(|(e, p)| (e, p / sum * f64::from(routing.scale))).collect()
 }
 
 pub(super) fn scale(x: &[f64], factor: f64, cap: f64) -> Vec<f64> {
@@ -151,7 +160,7 @@ pub(super) fn attention(layer: &Layer, scale: f64, vectors: &Rope, rows: &[Vec<f
     for head in 0..layer.heads {
         let kv_head = head / (layer.heads / layer.kv_heads);
         let key = (layer.heads + kv_head) * dim;
-        let value = (layer.heads + layer.kv_heads + kv_head) * dim;
+        let value = if layer.keys_only { key } else { (layer.heads + layer.kv_heads + kv_head) * dim };
         let q = &last[head * dim..][..dim];
         let dot = |row: &&Vec<f64>| scale * q.iter().zip(&row[key..]).map(|(q, k)| q * k).sum::<f64>();
         let slope = if layer.alibi == 0.0 { 0.0 } else { slope(layer, head) };

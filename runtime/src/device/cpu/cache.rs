@@ -45,6 +45,15 @@ pub(super) trait Element: 'static {
         }
         (i / KV_GROUP * Self::UNITS + i % Self::UNITS, i % KV_GROUP / Self::UNITS)
     }
+
+    /// The inverse: which element a unit's element `h` is.
+    #[inline(always)]
+    fn dimension(unit: usize, h: usize) -> usize {
+        if Self::PER == 1 {
+            return unit;
+        }
+        unit / Self::UNITS * KV_GROUP + h * Self::UNITS + unit % Self::UNITS
+    }
 }
 
 impl Element for f32 {
@@ -129,7 +138,7 @@ fn block<const BYTES: usize>(ty: TensorType, x: &[f32; KV_GROUP]) -> (f16, [u8; 
 
 /// Keys [kv_heads][capacity / KEYS][key_units][KEYS] and values [kv_heads][capacity][value_units], with scales of their
 /// groups, [kv_heads][capacity / KEYS][groups][KEYS] and [kv_heads][capacity][groups]; position p lies in slot
-/// p % capacity.
+/// p % capacity. Where keys are values too, there are no values.
 pub(super) struct Ring<E: Element> {
     keys: Vec<E::Unit>,
     values: Vec<E::Unit>,
@@ -148,6 +157,8 @@ pub(super) struct Shape {
     pub(super) value_units: usize,
     /// Scales of a key or value; 0 if there are none.
     pub(super) groups: usize,
+    /// `AttentionPlan::keys_only`
+    pub(super) keys_only: bool,
 }
 
 impl<E: Element> Ring<E> {
@@ -157,13 +168,13 @@ impl<E: Element> Ring<E> {
         let value_width = head_dim.next_multiple_of(DIMS);
         let (key_units, value_units) = (E::units(head_dim), E::units(value_width));
         let groups = if E::SCALED { head_dim.div_ceil(KV_GROUP) } else { 0 };
-        let scales = || room.zeroed("the KV cache", &[heads, capacity, groups]);
+        let values = if plan.keys_only { 0 } else { heads };
         Ok(Self {
             keys: room.zeroed("the KV cache", &[heads, capacity, key_units])?,
-            values: room.zeroed("the KV cache", &[heads, capacity, value_units])?,
-            key_scales: scales()?,
-            value_scales: scales()?,
-            shape: Shape { capacity, value_width, key_units, value_units, groups },
+            values: room.zeroed("the KV cache", &[values, capacity, value_units])?,
+            key_scales: room.zeroed("the KV cache", &[heads, capacity, groups])?,
+            value_scales: room.zeroed("the KV cache", &[values, capacity, groups])?,
+            shape: Shape { capacity, value_width, key_units, value_units, groups, keys_only: plan.keys_only },
         })
     }
 
@@ -195,6 +206,9 @@ impl<E: Element> Ring<E> {
 
     /// Dimension `d` of a value.
     pub(super) fn value(&self, kv_head: usize, pos: usize, d: usize) -> f32 {
+        if self.shape.keys_only {
+            return self.key(kv_head, pos, d);
+        }
         let ((values, scales), slot) = (self.head_values(kv_head), pos % self.shape.capacity);
         let (unit, h) = E::place(d);
         let scale = if E::SCALED { scales[slot * self.shape.groups + d / KV_GROUP].to_f32() } else { 1.0 };
@@ -234,14 +248,18 @@ impl<E: Element> Writer<'_, E> {
                 // SAFETY: the caller's promise keeps threads apart.
                 unsafe {
                     self.keys.set(block * s.key_units + unit * KEYS + slot % KEYS, k[j]);
-                    self.values.set(row * s.value_units + unit, v[j]);
+                    if !s.keys_only {
+                        self.values.set(row * s.value_units + unit, v[j]);
+                    }
                 }
             }
             if E::SCALED {
                 // SAFETY: as above.
                 unsafe {
                     self.key_scales.set(block * s.groups + g * KEYS + slot % KEYS, k_scale);
-                    self.value_scales.set(row * s.groups + g, v_scale);
+                    if !s.keys_only {
+                        self.value_scales.set(row * s.groups + g, v_scale);
+                    }
                 }
             }
         }

@@ -220,8 +220,13 @@ impl CpuState {
                 let (kernel, activation, gated) = (self.kernels.activate, *activation, *gated);
                 self.each_row(weights, rows, *parts, *x, *out, |x, out| kernel(x, activation, gated, out));
             }
-            Op::Route { x, routing, out } => {
-                self.each_row(weights, rows, 1, *x, *out, |x, out| experts::route(x, routing, out));
+            Op::Route { x, bias, routing, out } => {
+                let bias = bias.map(|id| weights.vector(id));
+                self.each_row(weights, rows, 1, *x, *out, |x, out| experts::route(x, bias, routing, out));
+            }
+            Op::Heads { weight, x, from, out, to } => self.heads(weights, *weight, rows, (*x, from), (*out, to)),
+            Op::Take { x, from, n, out, to } => {
+                self.each_row(weights, rows, 1, *x, *out, |x, out| take::take(x, from, *n, out, to));
             }
             Op::Experts { linears, x, routes, out } => self.experts(weights, linears, rows, *x, *routes, *out),
             Op::Combine { x, weights: by, first, sigmoid, add, out } => {
@@ -234,9 +239,6 @@ impl CpuState {
             Op::Gate { x, gate, columns, sigmoid } => {
                 let kernel = self.kernels.gate;
                 self.each_row(weights, rows, 1, *gate, *x, |gates, x| kernel(gates, columns, *sigmoid, x));
-            }
-            Op::Take { x, columns, n, to, out } => {
-                self.each_row(weights, rows, 1, *x, *out, |x, out| take::take(x, columns, &mut out[*to..][..*n]));
             }
             Op::Scale { x, factor, cap } => {
                 let kernel = self.kernels.scale;
@@ -416,6 +418,7 @@ impl CpuState {
 /// No two threads may store the same position modulo the capacity at once.
 unsafe fn store_row(cache: &CacheWriter<'_>, a: &AttentionPlan, pos: usize, kv: &[f32]) {
     let (keys, values) = kv.split_at(a.kv_heads * a.head_dim);
+    let values = if a.keys_only { keys } else { values };
     let heads = keys.chunks_exact(a.head_dim).zip(values.chunks_exact(a.head_dim));
     for (head, (key, value)) in heads.enumerate() {
         // SAFETY: the caller's promise.

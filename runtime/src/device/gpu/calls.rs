@@ -14,7 +14,7 @@ use super::pipeline::{Constants, Slice};
 use super::planes::TILE;
 use super::program::{Grid, stride};
 use super::state::Buffers;
-use crate::graph::{Activation, BufId, Lookup, NormKind, Op, Plan, Section, WeightId};
+use crate::graph::{Activation, BufId, Columns, Lookup, NormKind, Op, Plan, Section, WeightId};
 
 /// Invocations per workgroup of the elementwise kernels.
 pub(super) const WIDTH: u32 = 64;
@@ -123,8 +123,10 @@ impl Builder<'_> {
             Op::Store { kv, layer } => self.store(*kv, *layer),
             Op::Attention { qkv, layer, out } => self.attention(*qkv, *layer, *out),
             Op::Activate { parts, x, activation, gated, out } => self.activate(*parts, *x, *activation, *gated, *out),
-            Op::Route { x, routing, out } => self.route(*x, routing, *out),
+            Op::Route { x, bias, routing, out } => self.route(*x, *bias, routing, *out),
             Op::Experts { linears, x, routes, out } => self.experts(linears, *x, *routes, *out),
+            Op::Heads { weight, x, from, out, to } => self.heads(*weight, (*x, from), (*out, to)),
+            Op::Take { x, from, n, out, to } => self.take((*x, from), *n, (*out, to)),
             Op::Combine { x, weights, first, sigmoid, add, out } => {
                 self.combine(*x, (*weights, *first, *sigmoid), *add, *out);
             }
@@ -132,7 +134,6 @@ impl Builder<'_> {
             Op::Scan(scan) => self.scan(scan),
             Op::DeltaRule(rule) => self.delta_rule(rule),
             Op::Gate { x, gate, columns, sigmoid } => self.gate(*x, *gate, columns, *sigmoid),
-            Op::Take { x, columns, n, to, out } => self.take(*x, columns, (*n, *to), *out),
             Op::Scale { x, factor, cap } => self.scale(*x, *factor, *cap),
             Op::MatMul { .. } => unreachable!("every product is a step of its own"),
         }
@@ -236,6 +237,22 @@ impl Builder<'_> {
         let fields = [own.as_slice(), &strides, &[("gated", u32::from(gated))]].concat();
         let buffers = [("x", self.slice(x)), ("out", self.slice(out))];
         self.call("activate", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
+    }
+
+    fn take(&mut self, (x, from): (BufId, &Columns), n: usize, (out, to): (BufId, &Columns)) {
+        let fields = [
+            ("n", n as u32),
+            ("x_stride", self.stride(x)),
+            ("out_stride", self.stride(out)),
+            ("from_first", from.first as u32),
+            ("from_len", from.len as u32),
+            ("from_step", from.step as u32),
+            ("to_first", to.first as u32),
+            ("to_len", to.len as u32),
+            ("to_step", to.step as u32),
+        ];
+        let buffers = [("x", self.slice(x)), ("out", self.slice(out))];
+        self.call("take", &fields, &buffers, self.per_row((n as u32).div_ceil(WIDTH)));
     }
 
     fn scale(&mut self, x: BufId, factor: f32, cap: Option<f32>) {

@@ -82,6 +82,8 @@ impl Placement {
                 Op::Conv(conv) => this.vectors(plan, &[Some(conv.weight), conv.bias], limits),
                 Op::Scan(scan) => this.vectors(plan, &[Some(scan.a), Some(scan.d), scan.dt_bias], limits),
                 Op::DeltaRule(rule) => this.vectors(plan, &[Some(rule.a), Some(rule.dt_bias)], limits),
+                Op::Route { bias: Some(bias), .. } => this.vector(plan, *bias, limits),
+                Op::Heads { weight, .. } => this.place(plan, &[*weight], limits)?,
                 Op::MatMul { linears, .. } => this.product(plan, linears, limits)?,
                 Op::Experts { linears, .. } => {
                     for linear in linears {

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Op, Plan, Section};
 
 /// Elements of a head that rope_store's and attention's workgroup memory holds.
-const MAX_HEAD_DIM: usize = 512;
+const MAX_HEAD_DIM: usize = 576;
 
 /// Columns from the start of a row of a buffer to the next: whole units, so that kernels may read vec4s.
 pub(super) fn stride(width: usize) -> usize {
@@ -32,10 +32,11 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
             let cols = linears.iter().map(|linear| plan.weight(linear.weight).cols).find(|cols| cols % 4 != 0)?;
             (plan.width(*x) != cols).then_some(cols)
         }
+        Op::Heads { from, .. } => [from.first, from.step].into_iter().find(|columns| columns % 4 != 0),
         _ => None,
     });
     if let Some(cols) = odd {
-        return Err(Error::Unsupported(format!("experts of {cols} units on a GPU (a multiple of 4)")));
+        return Err(Error::Unsupported(format!("experts or heads of {cols} units on a GPU (a multiple of 4)")));
     }
     let states = plan.body.iter().filter_map(|op| match op {
         Op::Scan(scan) => Some(scan.n_state),
@@ -61,8 +62,6 @@ pub(super) enum Grid {
     One(u32),
     /// `(x, rows / each)` for the rows of the batch.
     Rows { x: u32, each: u32 },
-    /// `(x, rows * parts)` for the parts of each row.
-    Parts { x: u32, parts: u32 },
     /// `(x, spans)` for the spans of keys that one row sees through `window`.
     Spans { x: u32, window: u32 },
     /// `(x, 1)` if there are several spans; else nothing is left to do.
@@ -91,11 +90,7 @@ impl Run {
 impl Grid {
     fn x(self) -> u32 {
         match self {
-            Grid::One(x)
-            | Grid::Rows { x, .. }
-            | Grid::Parts { x, .. }
-            | Grid::Spans { x, .. }
-            | Grid::Merge { x, .. } => x,
+            Grid::One(x) | Grid::Rows { x, .. } | Grid::Spans { x, .. } | Grid::Merge { x, .. } => x,
         }
     }
 
@@ -103,7 +98,6 @@ impl Grid {
         match self {
             Grid::One(_) => 1,
             Grid::Rows { each, .. } => run.rows.div_ceil(each),
-            Grid::Parts { parts, .. } => run.rows * parts,
             Grid::Spans { window, .. } => run.spans(window),
             Grid::Merge { window, .. } => u32::from(run.spans(window) > 1),
         }

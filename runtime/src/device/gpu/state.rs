@@ -185,7 +185,8 @@ fn cache<B>(make: Make<'_, B>, layer: &AttentionPlan, options: &StateOptions) ->
         capacity: capacity as u32,
         slots: slots as u32,
         keys: make("key cache", bytes, STORAGE)?,
-        values: make("value cache", bytes, STORAGE)?,
+        // kernels want a buffer of their own even where they leave it alone
+        values: make("value cache", if layer.keys_only { 0 } else { bytes }, STORAGE)?,
     })
 }
 

@@ -1,9 +1,19 @@
 //! Lowers what makes rows learn of those before them: attention, and the recurrent layers that stand in its place.
 
 use super::Lowering;
-use crate::arch::{AttentionSpec, ConvSpec, DeltaNetSpec, Mask, Mixer, Norms, ScanSpec, ShortConvSpec, StepSpec};
-use crate::error::Result;
+use crate::arch::{
+    AttentionSpec, ConvSpec, DeltaNetSpec, LinearSpec, Mask, Mixer, Norms, Qkv, ScanSpec, ShortConvSpec, StepSpec,
+};
+use crate::error::{Error, Result};
 use crate::graph::{BufId, Columns, Conv, DeltaRule, Op, Scan};
+
+/// The projections of attention across: these are always three matrices.
+pub(super) fn direct(a: &AttentionSpec) -> Result<&[LinearSpec]> {
+    match &a.qkv {
+        Qkv::Direct(linears) if linears.len() == 3 => Ok(linears),
+        _ => Err(Error::Internal("attention across without three matrices".into())),
+    }
+}
 
 impl Lowering<'_, '_> {
     /// What the layer's output projection reads.
@@ -29,24 +39,26 @@ impl Lowering<'_, '_> {
     /// hidden += o(attention of hidden to the encoder's states)
     pub(super) fn cross(&mut self, norms: &Norms, a: &AttentionSpec, layer: usize, hidden: BufId) -> Result<BufId> {
         let x = self.norm(hidden, norms.input.as_ref())?;
-        let q = self.matmul(&a.qkv[..1], x)?;
+        let q = self.matmul(&direct(a)?[..1], x)?;
         let out = self.buffer(a.heads * a.head_dim);
         self.ops.push(Op::Attention { qkv: q, layer, out });
         self.residual(&a.o, norms, out, hidden)
     }
 
     fn attention(&mut self, a: &AttentionSpec, x: BufId) -> Result<BufId> {
-        let projected = self.matmul(&a.qkv, x)?;
         let (q_width, kv_width) = (a.heads * a.head_dim, 2 * a.kv_heads * a.head_dim);
         // behind each query head stands its gate
         let queries = Columns { first: 0, len: a.head_dim, step: 2 * a.head_dim };
-        let qkv = if a.gated {
-            let qkv = self.buffer(q_width + kv_width);
-            self.take(projected, queries, q_width, 0, qkv);
-            self.take(projected, Columns::run(2 * q_width, kv_width), kv_width, q_width, qkv);
-            qkv
-        } else {
-            projected
+        let (qkv, gates) = match &a.qkv {
+            Qkv::Direct(linears) => (self.matmul(linears, x)?, None),
+            Qkv::Gated(linears) => {
+                let (projected, qkv) = (self.matmul(linears, x)?, self.buffer(q_width + kv_width));
+                self.take(projected, queries, q_width, qkv, Columns::run(0, q_width));
+                let kv = |first| Columns::run(first, kv_width);
+                self.take(projected, kv(2 * q_width), kv_width, qkv, kv(q_width));
+                (qkv, Some(projected))
+            }
+            Qkv::Latent(latent) => (self.latent_qk(a, latent, x)?, None),
         };
         if let Some(norm) = a.qk_norm.as_ref().filter(|norm| norm.whole) {
             self.norm_part(qkv, (0, q_width, 1), &norm.q)?;
@@ -56,19 +68,27 @@ impl Lowering<'_, '_> {
         self.ops.push(Op::RopeStore { qkv, layer });
         let out = self.buffer(q_width);
         self.ops.push(Op::Attention { qkv, layer, out });
-        if a.gated {
+        if let Some(gate) = gates {
             let columns = Columns { first: a.head_dim, ..queries };
-            self.ops.push(Op::Gate { x: out, gate: projected, columns, sigmoid: true });
+            self.ops.push(Op::Gate { x: out, gate, columns, sigmoid: true });
         }
-        Ok(out)
+        match &a.qkv {
+            Qkv::Direct(_) | Qkv::Gated(_) => Ok(out),
+            Qkv::Latent(latent) => self.latent_out(a, latent, out),
+        }
     }
 
-    fn take(&mut self, x: BufId, columns: Columns, n: usize, to: usize, out: BufId) {
-        self.ops.push(Op::Take { x, columns, n, to, out });
+    pub(super) fn take(&mut self, x: BufId, from: Columns, n: usize, out: BufId, to: Columns) {
+        self.ops.push(Op::Take { x, from, n, out, to });
     }
 
     /// RMS-norms parts of x: `(first, len, parts)`.
-    fn norm_part(&mut self, x: BufId, (first, len, parts): (usize, usize, usize), weight: &str) -> Result<()> {
+    pub(super) fn norm_part(
+        &mut self,
+        x: BufId,
+        (first, len, parts): (usize, usize, usize),
+        weight: &str,
+    ) -> Result<()> {
         let weight = self.weights.vector(weight)?;
         self.ops.push(Op::NormPart { x, first, len, parts, weight });
         Ok(())
@@ -111,7 +131,7 @@ impl Lowering<'_, '_> {
             StepSpec::Projected { x: projection, dt } => {
                 let rbc = self.matmul(std::slice::from_ref(projection), x)?;
                 let rank = self.buffer(dt.inputs);
-                self.take(rbc, Columns::run(0, dt.inputs), dt.inputs, 0, rank);
+                self.take(rbc, Columns::run(0, dt.inputs), dt.inputs, rank, Columns::run(0, dt.inputs));
                 let steps = self.matmul(std::slice::from_ref(dt), rank)?;
                 (rbc, dt.inputs, steps, 0, None)
             }

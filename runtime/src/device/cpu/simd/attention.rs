@@ -65,7 +65,11 @@ fn tile<S: Simd, E: Element, const N: usize>(
                     sums[n * width..][..width].iter_mut().for_each(|x| *x *= factor);
                 }
                 let positions = first.max(all.start)..all.end.min(first + CHUNK);
-                add_values::<S, E, N>(s, ring, kv_head, positions, first, &p, sums);
+                if ring.shape.keys_only {
+                    add_keys::<S, E, N>(s, ring, kv_head, positions, first, &p, sums);
+                } else {
+                    add_values::<S, E, N>(s, ring, kv_head, positions, first, &p, sums);
+                }
                 first += CHUNK;
             }
             for (n, (t, head)) in queries.into_iter().enumerate() {
@@ -187,6 +191,58 @@ fn largest(x: &[f32; CHUNK]) -> f32 {
         }
     }
     max.into_iter().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// `add_values` where values are the keys: a lane is a position here too.
+#[inline(always)]
+fn add_keys<S: Simd, E: Element, const N: usize>(
+    s: S,
+    ring: &Ring<E>,
+    kv_head: usize,
+    positions: Range<usize>,
+    first: usize,
+    p: &[[f32; CHUNK]; N],
+    sums: &mut [f32],
+) {
+    let width = ring.shape.value_width;
+    for start in (first..positions.end).step_by(KEYS) {
+        let (keys, scales) = ring.key_block(kv_head, start);
+        // the others' weights are 0, but what lies there may be no number
+        let lanes = positions.start.max(start) - start..KEYS.min(positions.end - start);
+        for (unit, keys) in keys.chunks_exact(KEYS).enumerate() {
+            for h in 0..E::PER {
+                let d = E::dimension(unit, h);
+                if d >= width {
+                    break; // padding
+                }
+                let mut acc = [s.zero(); N];
+                for part in (0..KEYS).step_by(S::LANES) {
+                    let mut k = E::load(s, &keys[part..], h);
+                    if E::SCALED {
+                        k = s.mul(k, s.load_half(&scales[d / KV_GROUP * KEYS + part..]));
+                    }
+                    if lanes.len() < KEYS {
+                        k = only(s, k, lanes.start.saturating_sub(part)..lanes.end.saturating_sub(part));
+                    }
+                    for n in 0..N {
+                        acc[n] = s.fma(k, s.load(&p[n][start - first + part..]), acc[n]);
+                    }
+                }
+                (0..N).for_each(|n| sums[n * width + d] += s.sum(acc[n]));
+            }
+        }
+    }
+}
+
+/// x, with zeros in all other lanes.
+#[inline(always)]
+fn only<S: Simd>(s: S, x: S::F, lanes: Range<usize>) -> S::F {
+    let mut all = [0.0; KEYS];
+    s.store(x, &mut all);
+    for (i, x) in all.iter_mut().enumerate() {
+        *x = if i >= lanes.start && i < lanes.end { *x } else { 0.0 };
+    }
+    s.load(&all)
 }
 
 /// sums[n] += p[n] V over some positions; p begins at position `first`.

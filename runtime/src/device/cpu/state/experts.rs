@@ -1,13 +1,14 @@
-//! Mixtures of experts: the rows of a batch are taken expert by expert, so that each expert's matrices are read once.
+//! Stacks of matrices: those of experts, and those of heads. The rows of a batch are taken matrix by matrix, so that each is read
+//! once.
 
 use super::{CpuState, CpuWeights, ITEMS_PER_THREAD, Items, MATRIX_ROWS, Rows, for_rows, lock};
 use crate::device::cpu::mat_mul::MatMul;
 use crate::device::cpu::memory::{Parts, Room};
 use crate::device::cpu::simd::Acts;
 use crate::error::Result;
-use crate::graph::{BufId, Gating, Linear, Op, Plan, Routing};
+use crate::graph::{BufId, Columns, Gating, Groups, Linear, MAX_EXPERTS, Op, Plan, Routing, WeightId};
 
-/// Working memory of `Op::Experts`. A pair is a row with one of the experts that it goes to.
+/// Working memory of `Op::Experts` and `Op::Heads`. A pair is a row with one of the experts, or heads, that it goes to.
 #[derive(Default)]
 pub(super) struct Experts {
     /// Pairs by their experts.
@@ -20,12 +21,27 @@ pub(super) struct Experts {
     x: Vec<f32>,
 }
 
-/// Pairs per row and columns of each `Op::Experts`, and how many experts there are.
+/// Where the pairs of a row have their columns.
+#[derive(Clone, Copy)]
+struct Places {
+    /// Pairs that a row of the output has room for.
+    slots: usize,
+    /// In x: the first column of the first pair, and from pair to pair.
+    x: (usize, usize),
+    /// The first column of the output.
+    first: usize,
+}
+
+/// Pairs per row and columns of each such op, and how many experts or heads there are.
 fn sizes(plan: &Plan) -> impl Iterator<Item = (usize, usize, usize)> {
     plan.ops().filter_map(|op| match op {
         Op::Experts { linears, routes, .. } => {
             let weight = plan.weight(linears.first()?.weight);
             Some((plan.width(*routes) / 2, weight.cols, weight.experts))
+        }
+        Op::Heads { weight, .. } => {
+            let weight = plan.weight(*weight);
+            Some((weight.experts, weight.cols, weight.experts))
         }
         _ => None,
     })
@@ -51,13 +67,11 @@ impl Experts {
         })
     }
 
-    /// Orders the pairs of `routes`, rows of [experts | probabilities]; returns how many experts have any.
-    fn group(&mut self, routes: &[f32], used: usize, experts: usize) -> usize {
-        let numbers =
-            || routes.chunks_exact(2 * used).flat_map(|row| &row[..used]).map(|&e| (e as usize).min(experts - 1));
+    /// Orders pairs by their experts; returns how many experts have any.
+    fn group(&mut self, pairs: impl Iterator<Item = (usize, usize)> + Clone, experts: usize) -> usize {
         let ends = &mut self.ends[..experts];
         ends.fill(0);
-        numbers().for_each(|e| ends[e] += 1);
+        pairs.clone().for_each(|(_, e)| ends[e] += 1);
         let (mut active, mut begin) = (0, 0);
         for (e, end) in ends.iter_mut().enumerate() {
             let count = std::mem::replace(end, begin);
@@ -68,7 +82,7 @@ impl Experts {
             }
         }
         // each start moves to its end as its pairs are placed
-        for (pair, e) in numbers().enumerate() {
+        for (pair, e) in pairs {
             self.order[ends[e]] = pair as u32;
             ends[e] += 1;
         }
@@ -82,24 +96,55 @@ impl Experts {
 }
 
 /// [the best experts' numbers | their probabilities] from the scores of all.
-pub(super) fn route(scores: &[f32], routing: &Routing, out: &mut [f32]) {
+pub(super) fn route(scores: &[f32], bias: Option<&[f32]>, routing: &Routing, out: &mut [f32]) {
     let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = scores.iter().map(|x| (x - max).exp()).sum();
+    let probability = |e: usize| match routing.gating {
+        Gating::Softmax => (scores[e] - max).exp() / sum,
+        Gating::Sigmoid => 1.0 / (1.0 + (-scores[e]).exp()),
+    };
+    let mut merits = [TAKEN; MAX_EXPERTS];
+    let merits = &mut merits[..scores.len()];
+    for (e, merit) in merits.iter_mut().enumerate() {
+        // what is no number comes last, before those that are taken
+        *merit = bias.map_or(scores[e], |bias| probability(e) + bias[e]).max(f32::MIN);
+    }
+    if let Some(groups) = routing.groups {
+        close(merits, groups);
+    }
     let (chosen, weights) = out.split_at_mut(routing.used);
-    for i in 0..routing.used {
-        let free = |e: &usize| !chosen[..i].contains(&(*e as f32));
-        let first = (0..scores.len()).find(free).unwrap_or(0);
-        let best = (first..scores.len()).filter(free).fold(first, |b, e| if scores[e] > scores[b] { e } else { b });
-        chosen[i] = best as f32;
-        weights[i] = match routing.gating {
-            Gating::Softmax => (scores[best] - max).exp() / sum,
-            Gating::Sigmoid => 1.0 / (1.0 + (-scores[best]).exp()),
-        };
+    for (chosen, weight) in chosen.iter_mut().zip(&mut *weights) {
+        let best = largest(merits);
+        (*chosen, *weight) = (best as f32, probability(best));
+        merits[best] = TAKEN;
     }
-    if routing.normalized {
-        let sum: f32 = weights.iter().sum();
-        weights.iter_mut().for_each(|w| *w /= sum);
+    let sum: f32 = if routing.normalized { weights.iter().sum() } else { 1.0 };
+    weights.iter_mut().for_each(|w| *w *= routing.scale / sum);
+}
+
+/// Below the merit of every expert that may be chosen.
+const TAKEN: f32 = f32::NEG_INFINITY;
+
+/// The first of the largest.
+fn largest(x: &[f32]) -> usize {
+    (0..x.len()).fold(0, |best, i| if x[i] > x[best] { i } else { best })
+}
+
+/// Takes the experts of all groups but the best.
+fn close(merits: &mut [f32], groups: Groups) {
+    let size = merits.len() / groups.count;
+    let mut sums = [TAKEN; MAX_EXPERTS];
+    for (sum, group) in sums.iter_mut().zip(merits.chunks_exact(size)) {
+        // what the best of them add: those that are not better than `best` others
+        let better = |i: usize| (0..size).filter(|&j| group[j] > group[i] || group[j] == group[i] && j < i).count();
+        *sum = (0..size).filter(|&i| better(i) < groups.best).map(|i| group[i]).sum();
     }
+    let mut open = [false; MAX_EXPERTS];
+    for _ in 0..groups.used {
+        let best = largest(&sums[..groups.count]);
+        (open[best], sums[best]) = (true, TAKEN);
+    }
+    merits.chunks_exact_mut(size).zip(open).filter(|(_, open)| !open).for_each(|(group, _)| group.fill(TAKEN));
 }
 
 impl CpuState {
@@ -115,21 +160,61 @@ impl CpuState {
         let plan = &*weights.plan;
         let (used, weight) = (plan.width(routes) / 2, plan.weight(linears[0].weight));
         let (cols, experts) = (weight.cols, weight.experts);
+        // one input for all experts of a row, or one each
+        let step = if plan.width(x) == cols { 0 } else { cols };
+        let places = Places { slots: used, x: (0, step), first: 0 };
         let mut work = std::mem::take(&mut self.experts);
-        let active = work.group(&self.slots[plan.slot(routes)][..rows.n * 2 * used], used, experts);
-        self.gather(weights, linears, rows, (x, cols, used), out, &mut work);
+        let routes = &self.slots[plan.slot(routes)][..rows.n * 2 * used];
+        let numbers =
+            routes.chunks_exact(2 * used).flat_map(|row| &row[..used]).map(|&e| (e as usize).min(experts - 1));
+        let active = work.group(numbers.enumerate(), experts);
+        self.stack(weights, linears, (x, out), places, &mut work, active);
+        self.experts = work;
+    }
+
+    pub(super) fn heads(
+        &mut self,
+        weights: &CpuWeights,
+        weight: WeightId,
+        rows: Rows,
+        (x, from): (BufId, &Columns),
+        (out, to): (BufId, &Columns),
+    ) {
+        let (slots, heads) = (weights.plan.width(out) / to.step, weights.plan.weight(weight).experts);
+        let places = Places { slots, x: (from.first, from.step), first: to.first };
+        let mut work = std::mem::take(&mut self.experts);
+        let pairs = (0..rows.n).flat_map(|t| (0..heads).map(move |head| (t * slots + head, head)));
+        let active = work.group(pairs, heads);
+        self.stack(weights, &[Linear { weight, bias: None }], (x, out), places, &mut work, active);
+        self.experts = work;
+    }
+
+    /// The products of the pairs that `work` has in order, of `active` experts.
+    fn stack(
+        &mut self,
+        weights: &CpuWeights,
+        linears: &[Linear],
+        (x, out): (BufId, BufId),
+        places: Places,
+        work: &mut Experts,
+        active: usize,
+    ) {
+        let plan = &*weights.plan;
+        let weight = plan.weight(linears[0].weight);
+        let (cols, experts) = (weight.cols, weight.experts);
+        self.gather(weights, linears, x, places, work);
         let (scratch, acts) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.acts));
-        let stride = plan.width(out) / used;
-        let (_, out) = self.io(plan, rows, x, out);
-        let (out, pool) = (Parts::new(out), &weights.cpu.pool);
-        let per_item = (active * stride).div_ceil(pool.threads() * ITEMS_PER_THREAD).next_multiple_of(MATRIX_ROWS);
+        let stride = plan.width(out) / places.slots;
+        let (out, pool) = (Parts::new(&mut self.slots[plan.slot(out)]), &weights.cpu.pool);
         let own = |linear: &Linear| plan.weight(linear.weight).rows / experts;
+        let outputs: usize = linears.iter().map(own).sum();
+        let per_item = (active * outputs).div_ceil(pool.threads() * ITEMS_PER_THREAD).next_multiple_of(MATRIX_ROWS);
         let items = Items { linears, per_item, rows: own };
         let each = items.count();
         pool.run(active * each, &|thread, item| {
             let expert = work.active[item / each] as usize;
             let (linear, range, column) = items.get(item % each);
-            let (places, matrix, own) = (work.places(expert), weights.matrix(linear.weight), own(linear));
+            let (pairs, matrix, own) = (work.places(expert), weights.matrix(linear.weight), own(linear));
             let bytes = own * matrix.row_bytes;
             let m = MatMul {
                 decode: matrix.kernel.decode,
@@ -137,43 +222,35 @@ impl CpuState {
                 row_bytes: matrix.row_bytes,
                 cols,
                 bias: linear.bias.map(|bias| &weights.vector(bias)[expert * own..][..own]),
-                x: &work.x[places.start * cols..],
+                x: &work.x[pairs.start * cols..],
                 acts: &acts,
-                from: places.start,
-                n: places.len(),
+                from: pairs.start,
+                n: pairs.len(),
                 out,
                 stride,
-                column,
+                column: places.first + column,
                 accumulate: false,
-                to: Some(&work.order[places]),
+                to: Some(&work.order[pairs]),
             };
             (matrix.kernel.run)(&m, range, &mut lock(&scratch[thread]));
         });
-        (self.scratch, self.acts, self.experts) = (scratch, acts, work);
+        (self.scratch, self.acts) = (scratch, acts);
     }
 
     /// Brings the pairs' inputs into their order, as floats and, where a matrix wants it so, in 8 bits.
-    fn gather(
-        &mut self,
-        weights: &CpuWeights,
-        linears: &[Linear],
-        rows: Rows,
-        (x, cols, used): (BufId, usize, usize),
-        out: BufId,
-        work: &mut Experts,
-    ) {
+    fn gather(&mut self, weights: &CpuWeights, linears: &[Linear], x: BufId, places: Places, work: &mut Experts) {
+        let plan = &*weights.plan;
         let quantized = |linear: &Linear| weights.matrix(linear.weight).kernel.quantized;
         let (any, all) = (linears.iter().any(quantized), linears.iter().all(quantized));
-        let (kernel, width) = (self.kernels.quantize, weights.plan.width(x));
-        let mut acts = std::mem::take(&mut self.acts);
-        let (x, _) = self.io(&weights.plan, rows, x, out);
-        // one input for all experts of a row, or one each
-        let own = if width == cols { 0 } else { cols };
-        let (writer, copies, order) = (acts.writer(cols), Parts::new(&mut work.x), &work.order);
-        let pairs = rows.n * used;
+        let weight = plan.weight(linears[0].weight);
+        let (kernel, width, cols) = (self.kernels.quantize, plan.width(x), weight.cols);
+        let x = &self.slots[plan.slot(x)];
+        let (writer, copies, order) = (self.acts.writer(cols), Parts::new(&mut work.x), &work.order);
+        let pairs = work.ends[weight.experts - 1];
         for_rows(&weights.cpu.pool, pairs, |place| {
             let pair = order[place] as usize;
-            let x = &x[pair / used * width + pair % used * own..][..cols];
+            let column = places.x.0 + pair % places.slots * places.x.1;
+            let x = &x[pair / places.slots * width + column..][..cols];
             if any {
                 kernel(&writer, place, x);
             }
@@ -182,7 +259,6 @@ impl CpuState {
                 unsafe { copies.part(place * cols, cols) }.copy_from_slice(x);
             }
         });
-        self.acts = acts;
     }
 
     /// out (+)= Σ weight_i x_i over the parts of x.

@@ -9,6 +9,9 @@ use crate::graph::{AttentionPlan, BufId, Mask, RopeStyle, WeightId};
 /// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
 const TILE_QUERIES: usize = 4;
 
+/// Invocations that every adapter gives a workgroup.
+const MOST_INVOCATIONS: u32 = 256;
+
 /// Positions a row sees; 0 for all.
 fn window(layer: &AttentionPlan) -> u32 {
     layer.window.map_or(0, |window| u32::try_from(window).unwrap_or(0))
@@ -46,6 +49,11 @@ fn score_fields(layer: &AttentionPlan) -> [Field; 3] {
 
 fn sinks_constant(layer: &AttentionPlan) -> Field {
     ("SINKS", u32::from(layer.sinks.is_some()))
+}
+
+/// Of every kernel that knows the cache.
+fn keys_constant(layer: &AttentionPlan) -> Field {
+    ("KEYS_ONLY", u32::from(layer.keys_only))
 }
 
 /// Which heads the rope kernels norm.
@@ -104,7 +112,7 @@ impl Builder<'_> {
         buffers.extend([("out", self.slice(out)), partials.clone()]);
         let sinks = sinks_constant(a);
         let mut constants = [norm_constants(a).as_slice(), &score_constants(a)].concat();
-        constants.extend([("WIDTH", width), ("PAIRS", pairs(a)), ("SPAN", span), sinks]);
+        constants.extend([("WIDTH", width), ("PAIRS", pairs(a)), ("SPAN", span), sinks, keys_constant(a)]);
         let groups = (a.kv_heads * (a.heads / a.kv_heads).div_ceil(TILE_QUERIES)) as u32;
         let merged = [("heads", a.heads as u32), ("head_dim", a.head_dim as u32), ("window", window), self.sinks(a)];
         let several = self.buffers.caches[layer].capacity > span;
@@ -152,7 +160,8 @@ impl Builder<'_> {
         buffers.push(("angles", Slice::whole(&self.buffers.angles)));
         let mut constants = if turned { norm_constants(a).to_vec() } else { vec![("NORM_Q", 0), ("NORM_K", 0)] };
         constants.push(("WIDTH", self.tuning().rope_width));
-        let grid = self.per_row(heads + 2 * a.kv_heads as u32);
+        constants.push(keys_constant(a));
+        let grid = self.per_row(heads + (a.kv_width() / a.head_dim) as u32);
         self.call(&format!("rope_store.{}", self.buffers.kv), &fields, &buffers, grid);
         self.constants(&constants);
     }
@@ -164,14 +173,14 @@ impl Builder<'_> {
         fields.extend([("qkv_stride", self.stride(qkv)), ("out_stride", self.stride(out))]);
         fields.extend(score_fields(a));
         fields.extend([("window", window(a)), ("mask", mask(a)), self.sinks(a), self.relative(a)]);
-        let mut constants = [score_constants(a).as_slice(), &[sinks_constant(a)]].concat();
+        let mut constants = [score_constants(a).as_slice(), &[sinks_constant(a), keys_constant(a)]].concat();
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
         buffers.extend([("out", self.slice(out)), ("arena", Slice::whole(&self.weights.arena))]);
         let kv = self.buffers.kv;
         if a.head_dim > fuse::MAX_HEAD_DIM {
             let heads = a.heads as u32;
             self.call(&format!("attention_wide.{kv}"), &fields, &buffers, self.per_row(heads));
-            constants.push(("WIDTH", pairs.next_power_of_two().max(32)));
+            constants.push(("WIDTH", pairs.next_power_of_two().clamp(32, MOST_INVOCATIONS)));
             return self.constants(&constants);
         }
         // rows of a window would start their blocks of keys at different positions, and round differently

@@ -129,12 +129,4 @@ impl Builder<'_> {
         let buffers = [("gates", self.slice(gate)), ("x", self.slice(x))];
         self.call("gate", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
     }
-
-    pub(super) fn take(&mut self, x: BufId, columns: &Columns, (n, to): (usize, usize), out: BufId) {
-        let strides = [("x_stride", self.stride(x)), ("out_stride", self.stride(out))];
-        let own = [("n", n as u32), ("to", to as u32)];
-        let fields = [own.as_slice(), &strides, &run_fields(columns)].concat();
-        let buffers = [("x", self.slice(x)), ("out", self.slice(out))];
-        self.call("take", &fields, &buffers, self.per_row((n as u32).div_ceil(WIDTH)));
-    }
 }
