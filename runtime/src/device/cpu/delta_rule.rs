@@ -81,20 +81,34 @@ impl Update<'_> {
     fn apply(&self, state: &mut [f32], v: f32) -> f32 {
         let known = self.decay * self.k_factor * dot(state, self.k);
         let change = self.beta * (v - known) * self.k_factor;
-        for (s, k) in state.iter_mut().zip(self.k) {
-            *s = self.decay * *s + change * k;
+        let mut sums = [0.0; SUMS];
+        let (states, state_rest) = state.as_chunks_mut::<SUMS>();
+        let ((qs, q_rest), (ks, k_rest)) = (self.q.as_chunks::<SUMS>(), self.k.as_chunks::<SUMS>());
+        for ((state, q), k) in states.iter_mut().zip(qs).zip(ks) {
+            for i in 0..SUMS {
+                state[i] = self.decay * state[i] + change * k[i];
+                sums[i] += state[i] * q[i];
+            }
         }
-        self.q_factor * dot(state, self.q)
+        for (i, state) in state_rest.iter_mut().enumerate() {
+            *state = self.decay * *state + change * k_rest[i];
+            sums[i] += *state * q_rest[i];
+        }
+        self.q_factor * total(sums)
     }
 }
 
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; SUMS];
-    for (a, b) in a.chunks(SUMS).zip(b.chunks(SUMS)) {
-        for (i, (a, b)) in a.iter().zip(b).enumerate() {
-            sums[i] += a * b;
+    let ((aa, a_rest), (bb, b_rest)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
+    for (a, b) in aa.iter().zip(bb) {
+        for i in 0..SUMS {
+            sums[i] += a[i] * b[i];
         }
+    }
+    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[i] += a * b;
     }
     total(sums)
 }

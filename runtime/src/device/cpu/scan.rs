@@ -28,55 +28,77 @@ pub(super) type ScanKernel = fn(&Selective<'_>, Range<usize>);
 const SUMS: usize = 16;
 
 pub(super) fn scan(s: &Selective<'_>, channels: Range<usize>) {
-    with_exp(s, channels, f32::exp);
+    with(s, channels, f32::exp, softplus);
 }
 
+/// `exp` and `softplus` as vectors have them, or as the standard library.
 #[inline(always)]
-pub(super) fn with_exp(s: &Selective<'_>, channels: Range<usize>, exp: impl Fn(f32) -> f32 + Copy) {
-    let (n, heads) = (s.op.n_state, s.op.heads);
+pub(super) fn with(
+    s: &Selective<'_>,
+    channels: Range<usize>,
+    exp: impl Fn(f32) -> f32 + Copy,
+    softplus: impl Fn(f32) -> f32,
+) {
     for t in 0..s.x.n {
-        // SAFETY: nobody else computes these channels.
-        let out = unsafe { s.out.part(t * heads * s.head_dim + channels.start, channels.len()) };
-        for (channel, out) in channels.clone().zip(out) {
-            let head = channel / s.head_dim;
-            let step = softplus(s.dt.row(t)[s.op.first_dt + head] + s.dt_bias.map_or(0.0, |bias| bias[head]));
-            let (x, group) = (s.x.row(t)[channel], head / (heads / s.op.groups));
-            let b = &s.bc.row(t)[s.op.b + group * n..][..n];
-            let c = &s.bc.row(t)[s.op.b + (s.op.groups + group) * n..][..n];
-            // SAFETY: see above.
-            let state = unsafe { s.state.part(channel * n, n) };
-            if s.a.len() == heads {
-                advance(state, b, c, step * x, exp(step * s.a[head]), |decay, _| decay, out);
-            } else {
-                let rates = &s.a[head * n..][..n];
-                advance(state, b, c, step * x, rates, |rates, i| exp(step * rates[i]), out);
+        for first in channels.clone().step_by(SUMS) {
+            let some = first..channels.end.min(first + SUMS);
+            let mut steps = [0.0; SUMS];
+            steps.iter_mut().zip(some.clone()).for_each(|(step, channel)| *step = s.raw_step(t, channel));
+            steps.iter_mut().for_each(|step| *step = softplus(*step));
+            for (channel, step) in some.zip(steps) {
+                s.advance(t, channel, step, exp);
             }
-            *out += s.d[head] * x;
         }
     }
 }
 
-/// state = decay * state + b * x; out = c . state
+impl Selective<'_> {
+    /// A channel's step in a row, before its softplus.
+    #[inline(always)]
+    fn raw_step(&self, t: usize, channel: usize) -> f32 {
+        let head = channel / self.head_dim;
+        self.dt.row(t)[self.op.first_dt + head] + self.dt_bias.map_or(0.0, |bias| bias[head])
+    }
+
+    /// Makes a channel's output of a row.
+    #[inline(always)]
+    fn advance(&self, t: usize, channel: usize, step: f32, exp: impl Fn(f32) -> f32) {
+        let (n, heads) = (self.op.n_state, self.op.heads);
+        let (head, bc, x) = (channel / self.head_dim, self.bc.row(t), self.x.row(t)[channel]);
+        let group = head / (heads / self.op.groups);
+        let b = &bc[self.op.b + group * n..][..n];
+        let c = &bc[self.op.b + (self.op.groups + group) * n..][..n];
+        // SAFETY: nobody else computes these channels.
+        let state = unsafe { self.state.part(channel * n, n) };
+        let y = if self.a.len() == heads {
+            let decay = exp(step * self.a[head]);
+            update(state, b, c, step * x, c, |_| decay)
+        } else {
+            update(state, b, c, step * x, &self.a[head * n..][..n], |rate| exp(step * rate))
+        };
+        // SAFETY: see above.
+        unsafe { self.out.set(t * heads * self.head_dim + channel, y + self.d[head] * x) };
+    }
+}
+
+/// state = decay(rates) * state + b * x; returns c . state.
 #[inline(always)]
-fn advance<D: Copy>(
-    state: &mut [f32],
-    b: &[f32],
-    c: &[f32],
-    x: f32,
-    decays: D,
-    decay: impl Fn(D, usize) -> f32,
-    out: &mut f32,
-) {
+fn update(state: &mut [f32], b: &[f32], c: &[f32], x: f32, rates: &[f32], decay: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; SUMS];
-    for (chunk, state) in state.chunks_mut(SUMS).enumerate() {
-        let (first, len) = (chunk * SUMS, state.len());
-        let (b, c) = (&b[first..][..len], &c[first..][..len]);
-        for i in 0..len {
-            state[i] = decay(decays, first + i) * state[i] + x * b[i];
+    let (states, state_rest) = state.as_chunks_mut::<SUMS>();
+    let ((bs, b_rest), (cs, c_rest)) = (b.as_chunks::<SUMS>(), c.as_chunks::<SUMS>());
+    let (rates, rates_rest) = rates.as_chunks::<SUMS>();
+    for (((state, b), c), rates) in states.iter_mut().zip(bs).zip(cs).zip(rates) {
+        for i in 0..SUMS {
+            state[i] = decay(rates[i]) * state[i] + x * b[i];
             sums[i] += c[i] * state[i];
         }
     }
-    *out = total(sums);
+    for (i, state) in state_rest.iter_mut().enumerate() {
+        *state = decay(rates_rest[i]) * *state + x * b_rest[i];
+        sums[i] += c_rest[i] * *state;
+    }
+    total(sums)
 }
 
 /// The sum of all partial sums, by halves.

@@ -29,6 +29,18 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// ln(1 + e^x), where ln(1 + y) = 2 artanh(y / (2 + y)) by its series, for y = e^-|x| at most 1.
+#[inline(always)]
+pub(super) fn softplus(x: f32) -> f32 {
+    let y = exp(-x.abs());
+    let s = y / (2.0 + y);
+    let q = s * s;
+    let p = 1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0)));
+    let p = 1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * p));
+    let positive = if x > 0.0 { x } else { 0.0 };
+    positive + 2.0 * s * p
+}
+
 /// tanh x: by its series near 0, where the other formula cancels.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
@@ -70,12 +82,13 @@ mod tests {
         assert!(error(exp, f64::exp, -86.9..87.9) < 2e-7);
         assert!(error(exp, f64::exp, -1.0..1.0) < 2e-7);
         assert!(error(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), -80.0..80.0) < 4e-7);
+        assert!(error(softplus, |x| x.exp().ln_1p(), -80.0..80.0) < 4e-7);
         assert!(error(tanh, f64::tanh, 1e-6..10.0) < 5e-7 && error(tanh, f64::tanh, -0.5..-1e-6) < 5e-7);
     }
 
     #[test]
     fn extremes_stay_sane() {
-        assert!(exp(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
+        assert!(exp(f32::NAN).is_nan() && softplus(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
         assert!(exp(f32::NEG_INFINITY) < 1e-37 && exp(f32::INFINITY) > 1e38);
         assert_eq!(
             (sigmoid(f32::INFINITY), tanh(f32::INFINITY), tanh(f32::NEG_INFINITY), exp(0.0)),

@@ -19,7 +19,7 @@ pub(super) fn conv<S: Simd>(c: &Convolution<'_>, channels: Range<usize>) {
 pub(super) fn scan<S: Simd>(s: &Selective<'_>, channels: Range<usize>) {
     enter::<S, _>(
         #[inline(always)]
-        |_| scan::with_exp(s, channels, math::exp),
+        |_| scan::with(s, channels, math::exp, math::softplus),
     );
 }
 
