@@ -71,6 +71,7 @@ impl Selective<'_> {
         // SAFETY: nobody else computes these channels.
         let state = unsafe { self.state.part(channel * n, n) };
         let y = if self.a.len() == heads {
+            // one for all states: what stands in their rates' place is not read
             let decay = exp(step * self.a[head]);
             update(state, b, c, step * x, c, |_| decay)
         } else {
