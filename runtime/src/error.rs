@@ -57,8 +57,10 @@ pub enum Error {
         /// how much was wanted
         bytes: u64,
     },
-    /// The session's context is full.
-    #[error("context full: {wanted} tokens do not fit in a context of {limit}; make a session with a larger n_ctx")]
+    /// The session's context is full, or a text is longer than its embedder takes.
+    #[error(
+        "context full: {wanted} tokens do not fit in a context of {limit}; make one of more (n_ctx, max_tokens), or have long texts cut"
+    )]
     ContextFull {
         /// tokens that would be in the context
         wanted: usize,

@@ -23,9 +23,9 @@ mod quantize;
 mod runtime;
 mod session;
 
-pub use arch::{Gelu, Pooling};
+pub use arch::{Gelu, Pooling, Task};
 pub use device::{CancelFlag, DeviceInfo, DeviceKind, DeviceLimits, KvType};
-pub use embed::{Embedder, EmbedderOptions};
+pub use embed::{Embedder, EmbedderOptions, Filled, TextKind};
 pub use error::{Error, Result};
 pub use fit::{Fit, FitOptions, ModelInfo};
 pub use generate::{GenerateOptions, Generation, Piece, StopReason, Token};

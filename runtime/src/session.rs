@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::arch::ModelSpec;
+use crate::arch::{ModelSpec, Task};
 use crate::checkpoints::Checkpoints;
 use crate::device::{
-    Batch, CancelFlag, Candidates, DeviceInfo, KvType, Outputs, Precision, State, StateOptions, Step, kv_capacity,
+    Batch, CancelFlag, Candidates, DeviceInfo, KvType, Outputs, Precision, State, StateOptions, Step, Texts,
+    kv_capacity,
 };
 use crate::embed;
 use crate::error::{Error, Result};
@@ -65,8 +66,11 @@ pub struct Session {
 impl Session {
     pub(crate) fn new(model: Model, options: &SessionOptions) -> Result<Self> {
         let spec = model.spec();
-        if spec.output.is_none() {
-            return Err(Error::Unsupported(format!("a session of '{}', an encoder: it embeds texts", spec.arch)));
+        if spec.task != Task::Generate {
+            return Err(Error::Unsupported(format!(
+                "a session of '{}', which is no generator: make an embedder",
+                spec.arch
+            )));
         }
         let options = state_options(spec, model.device(), model.options().precision(), options)?;
         if options.n_ctx > spec.n_ctx_train {
@@ -389,12 +393,14 @@ impl Session {
         Ok(())
     }
 
-    async fn run(&mut self, tokens: &[u32], outputs: Outputs, logits: &mut Vec<f32>) -> Result<()> {
+    async fn run(&mut self, tokens: &[u32], outputs: Outputs<'_>, logits: &mut Vec<f32>) -> Result<()> {
         let pos = self.tokens.len();
         self.written = self.written.max(pos + tokens.len());
         self.moved(None);
         let result = match self.cancel.check() {
-            Ok(()) => self.state.run(Batch { tokens, pos, outputs }, &self.cancel, logits).await,
+            Ok(()) => {
+                self.state.run(Batch { tokens, pos, outputs, texts: Texts::default() }, &self.cancel, logits).await
+            }
             cancelled => cancelled,
         };
         self.settle(result, tokens)
@@ -425,8 +431,8 @@ pub(crate) fn state_options(
     precision: Precision,
     options: &SessionOptions,
 ) -> Result<StateOptions> {
-    if spec.output.is_none() {
-        return embed::state_options(spec, options.n_ctx);
+    if spec.task != Task::Generate {
+        return embed::state_options(spec, device.preferred_batch, options.n_ctx, options.n_batch);
     }
     let trained = spec.n_ctx_train;
     let n_ctx = if options.n_ctx == 0 { DEFAULT_CTX.min(trained) } else { options.n_ctx };

@@ -1,5 +1,5 @@
 // out = scale * table[row], eight columns an invocation; rows over y. `row` is that of the token, of the position,
-// or the first. A table of several parts has one dispatch for each,
+// or of the token's type. A table of several parts has one dispatch for each,
 // and tokens of other parts are skipped.
 struct Shape {
     // columns; units per row of the planes
@@ -11,13 +11,16 @@ struct Shape {
     first_tile: u32,
     out_stride: u32,
     scale: f32,
-    // 0: rows are those of tokens, 1: of positions, 2: the first
+    // 0: rows are those of tokens, 1: of positions, 2: of types
     by: u32,
+    // 1 where rows are those of whole texts
+    texts: u32,
     // 1 where out is added to
     accumulate: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
+#import shared/texts
 #import quant/{TYPE}
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
@@ -30,13 +33,24 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
     }
 }
 
+fn looked_up(row: u32) -> u32 {
+    switch shape.by {
+        case 0u: {
+            return run.tokens[row];
+        }
+        case 1u: {
+            return position(row);
+        }
+        default: {
+            return run.tokens[3u * run.rows + row];
+        }
+    }
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let column = 8u * id.x;
-    var token = run.tokens[id.y] - shape.first;
-    if (shape.by != 0u) {
-        token = select(0u, run.pos + id.y, shape.by == 1u) - shape.first;
-    }
+    let token = looked_up(id.y) - shape.first;
     if (token >= shape.count || column >= shape.k) {
         return;
     }

@@ -15,6 +15,8 @@ struct Shape {
     coarse: u32,
     fine: u32,
     eps: f32,
+    // 1 where rows are those of whole texts
+    texts: u32,
 }
 override WIDTH: u32 = 64u;
 // 1 where query heads, key heads are normed
@@ -22,6 +24,7 @@ override NORM_Q: u32 = 1u;
 override NORM_K: u32 = 1u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 #import shared/run
+#import shared/texts
 #import shared/cache
 const HEAD: u32 = 576u;
 #import shared/store
@@ -67,8 +70,7 @@ fn norm(lane: u32, is_query: bool, normed: bool) {
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let pos = run.pos + group.y;
-    let slot = pos % shape.capacity;
+    let slot = (run.pos + group.y) % shape.capacity;
     let source = group.y * shape.stride + group.x * 2u * shape.pairs;
     let is_query = group.x < shape.heads;
     let is_value = group.x >= shape.heads + shape.kv_heads;
@@ -83,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         store_value(lane, 0u, group.x - shape.heads - shape.kv_heads, slot);
         return;
     }
-    rotate(lane, pos);
+    rotate(lane, position(group.y));
     workgroupBarrier();
     for (var e = lane; e < 2u * shape.pairs; e += WIDTH) {
         qkv[source + e] = head[e];

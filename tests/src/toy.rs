@@ -6,6 +6,10 @@ use gabion::quant::TensorType;
 use gabion::sample::Rng;
 use gabion::{Model, ModelOptions, Result, Runtime};
 
+mod encoder;
+
+pub use encoder::{WORDS, bert, classifier, fills, reranker};
+
 /// Width of the residual stream.
 pub const N_EMBD: u64 = 32;
 const HEADS: u64 = 4;
@@ -62,6 +66,17 @@ pub fn qwen35() -> Toy {
         ("ssm.inner_size", INNER),
     ];
     keys.iter().fold(Toy::new("qwen35", 4), |toy, &(key, value)| toy.set(key, Owned::U32(value as u32)))
+}
+
+/// One of each kind, with the names of their files.
+pub fn all() -> [(&'static str, Toy); 5] {
+    [
+        ("decoder.gguf", llama()),
+        ("encoder.gguf", bert()),
+        ("classifier.gguf", classifier()),
+        ("reranker.gguf", reranker()),
+        ("fills.gguf", fills()),
+    ]
 }
 
 impl Toy {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gabion::device::gpu::{Gpu, GpuOptions, Level};
-use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Weights};
+use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Texts, Weights};
 use gabion::graph::WeightId;
 use gabion::quant::SUPPORTED;
 use gabion::{Error, ModelOptions, Result, Runtime, SessionOptions};
@@ -206,7 +206,7 @@ fn options(n_ctx: usize) -> StateOptions {
 
 fn run(state: &mut dyn State, cancel: &CancelFlag) -> Result<Vec<f32>> {
     let mut logits = Vec::new();
-    let batch = Batch { tokens: &[0, 0, 0], pos: 0, outputs: Outputs::Last };
+    let batch = Batch { tokens: &[0, 0, 0], pos: 0, outputs: Outputs::Last, texts: Texts::default() };
     pollster::block_on(state.run(batch, cancel, &mut logits)).map(|()| logits)
 }
 
@@ -252,7 +252,7 @@ fn cancelled_and_wrong_calls_leave_the_state_usable() {
     assert!(matches!(run(&mut *state, &cancel), Err(Error::Cancelled)));
     let mut logits = Vec::new();
     for (tokens, pos) in [(vec![], 0), (vec![u32::MAX], 0), (vec![0; 65], 0), (vec![0], 64), (vec![0], usize::MAX)] {
-        let batch = Batch { tokens: &tokens, pos, outputs: Outputs::Last };
+        let batch = Batch { tokens: &tokens, pos, outputs: Outputs::Last, texts: Texts::default() };
         assert!(pollster::block_on(state.run(batch, &CancelFlag::default(), &mut logits)).is_err());
     }
     assert_eq!(run(&mut *state, &CancelFlag::default()).unwrap(), good);
@@ -268,7 +268,7 @@ fn the_same_prompt_gives_the_same_bits() {
     let mut state = loaded(&gpu, &built).unwrap().state(&options(built.n_ctx)).unwrap();
     let mut answer = || {
         let mut logits = Vec::new();
-        let batch = Batch { tokens: &built.batches[0], pos: 0, outputs: Outputs::Last };
+        let batch = Batch { tokens: &built.batches[0], pos: 0, outputs: Outputs::Last, texts: Texts::default() };
         pollster::block_on(state.run(batch, &CancelFlag::default(), &mut logits)).unwrap();
         logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
     };

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use gabion::device::gpu::{Gpu, GpuOptions};
-use gabion::device::{Batch, CancelFlag, Candidates, Device, KvType, Outputs, Precision, State, StateOptions, Step};
+use gabion::device::{
+    Batch, CancelFlag, Candidates, Device, KvType, Outputs, Precision, State, StateOptions, Step, Texts,
+};
 use gabion::graph::{BufId, Buffer, Linear, Lookup, Op, Plan, Weight, WeightId};
 use gabion::quant::TensorType;
 use gabion::sample::{Rng, argmax, log_sum_exp};
@@ -73,6 +75,7 @@ fn state(gpu: &Arc<Gpu>, logits: &[f32], cap: Option<f32>) -> Box<dyn State> {
         eps: 1e-6,
         n_embd: COLS,
         n_vocab,
+        texts: false,
     });
     let mut loader = gpu.clone().loader(plan, Precision::Exact).unwrap();
     loader.rows(WeightId(0), 0, &row(1.0).collect::<Vec<u8>>()).unwrap();
@@ -85,7 +88,7 @@ fn state(gpu: &Arc<Gpu>, logits: &[f32], cap: Option<f32>) -> Box<dyn State> {
 /// All logits after token 0, as `run` reads them.
 fn read(state: &mut dyn State) -> Vec<f32> {
     let mut logits = Vec::new();
-    let batch = Batch { tokens: &[0], pos: 0, outputs: Outputs::Last };
+    let batch = Batch { tokens: &[0], pos: 0, outputs: Outputs::Last, texts: Texts::default() };
     pollster::block_on(state.run(batch, &CancelFlag::default(), &mut logits)).unwrap();
     logits
 }

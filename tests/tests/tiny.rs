@@ -104,19 +104,30 @@ fn greedy(session: &mut gabion::Session, prompt: &[u32], n: usize) -> Vec<u32> {
     ids
 }
 
-/// All that is wrong with an encoder's states of a text.
-fn text_problems(model: &Model, text: &TinyText) -> Vec<String> {
-    let options = EmbedderOptions { normalize: false, pooling: Some(Pooling::Mean), ..Default::default() };
-    let mut embedder = model.embedder(&options).unwrap();
-    let states = embedder.states(&text.ids).unwrap().to_vec();
-    let rows: Vec<&[f32]> = states.chunks_exact(states.len() / text.ids.len()).collect();
+/// All that is wrong with an encoder's states of texts, which go through it side by side, or each by itself.
+fn text_problems(model: &Model, texts: &[TinyText]) -> Vec<String> {
+    let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
+    let embed = |pooling| {
+        let options = EmbedderOptions { normalize: false, pooling: Some(pooling), ..Default::default() };
+        let mut embedder = model.embedder(&options).unwrap();
+        let alone = ids.iter().map(|ids| embedder.embed_tokens(&[ids]).unwrap().remove(0)).collect::<Vec<_>>();
+        [("together", embedder.embed_tokens(&ids).unwrap()), ("alone", alone)]
+    };
+    let runs = embed(Pooling::None).into_iter().zip(embed(Pooling::Mean));
+    let problems = runs.flat_map(|((how, states), (_, means))| {
+        let each = texts.iter().zip(states.into_iter().zip(means));
+        each.flat_map(|(text, (states, mean))| text_off(how, text, &states, &mean)).collect::<Vec<_>>()
+    });
+    problems.collect()
+}
+
+fn text_off(how: &str, text: &TinyText, states: &[f32], mean: &[f32]) -> Vec<String> {
+    let rows: Vec<&[f32]> = states.chunks_exact(mean.len()).collect();
     let norms: Vec<f32> = rows.iter().map(|row| row.iter().map(|x| x * x).sum::<f32>().sqrt()).collect();
-    let pooled = embedder.embed_tokens(&text.ids).unwrap();
     let firsts = text.token_embeddings.iter().zip(&rows).map(|(wanted, row)| ("a token's state", nmse(wanted, row)));
-    let all =
-        firsts.chain([("lengths", nmse(&text.token_norms, &norms)), ("the mean", nmse(&text.pooled_mean, &pooled))]);
-    let wrong = all.filter(|(_, off)| off.is_nan() || *off > NMSE);
-    wrong.map(|(what, off)| format!("{what} of {} tokens: NMSE {off:.1e}", text.ids.len())).collect()
+    let rest = [("lengths", nmse(&text.token_norms, &norms)), ("the mean", nmse(&text.pooled_mean, mean))];
+    let wrong = firsts.chain(rest).filter(|(_, off)| off.is_nan() || *off > NMSE);
+    wrong.map(|(what, off)| format!("{what} of {} tokens {how}: NMSE {off:.1e}", text.ids.len())).collect()
 }
 
 /// All that is wrong with an encoder-decoder's answer to a text.
@@ -178,7 +189,7 @@ fn check(device: &str, runtime: &Runtime) {
                 let kind = golden::load::<Tiny>(&path.with_extension("json")).kind;
                 let found: Vec<String> = match kind.as_str() {
                     "decoder" => runs(&path).iter().flat_map(|prompt| problems(&model, prompt)).collect(),
-                    "encoder" => runs(&path).iter().flat_map(|text| text_problems(&model, text)).collect(),
+                    "encoder" => text_problems(&model, &runs(&path)),
                     _ => runs(&path).iter().flat_map(|text| answer_problems(&model, text)).collect(),
                 };
                 wrong.extend(found.iter().map(|problem| format!("{name}: {problem}")));

@@ -1,10 +1,14 @@
-//! `bert` (also RoBERTa, MiniLM, bge, e5), `nomic-bert` and `modern-bert`: encoders. The models define GELU by erf.
+//! `bert` (also RoBERTa, DistilBERT, MiniLM, bge, e5), `nomic-bert`, `jina-bert-v2` and `modern-bert`: encoders. The models define
+//! GELU by erf.
 
 use super::decoder::{Decoder, NormNames, Sizes};
 use super::keys::Keys;
 use super::rope;
 use super::spec::{Activation, ModelSpec, NormKind, RopeStyle};
 use crate::error::Result;
+
+/// The exponent of jina-bert-v2's steepest slope.
+const ALIBI: f32 = 8.0;
 
 /// Learned positions, biases everywhere; the stream is normed after each half of a block.
 pub(super) fn bert(keys: &Keys<'_>) -> Result<ModelSpec> {
@@ -17,6 +21,15 @@ pub(super) fn nomic(keys: &Keys<'_>) -> Result<ModelSpec> {
     let sizes = Sizes::read(keys)?;
     let roped = encoder(keys, &sizes)?.roped(keys, &sizes, RopeStyle::Neox)?;
     Decoder { activation: Activation::Silu, gated: true, ..roped }.build(keys, &sizes)
+}
+
+/// The same with ALiBi to both sides in place of positions, and GeGLU (but plain GELU in the models for code).
+pub(super) fn jina2(keys: &Keys<'_>) -> Result<ModelSpec> {
+    let sizes = Sizes::read(keys)?;
+    let tensor = |name: &str| keys.header.tensor(&format!("blk.0.{name}.weight"));
+    let both = 2 * sizes.n_ff[0] as u64;
+    let gated = tensor("ffn_gate").is_some() || tensor("ffn_up").is_some_and(|up| up.dims[1] == both);
+    Decoder { alibi: Some(ALIBI), gated, ..encoder(keys, &sizes)? }.build(keys, &sizes)
 }
 
 /// Norms before each half of a block, GeGLU, NEOX rope; two of three layers see a window around each token, with a rope of their

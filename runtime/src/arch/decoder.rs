@@ -1,10 +1,11 @@
 //! What decoders of attention and feed-forward blocks share: most text models are this plus a few switches.
 
+use super::head::Head;
 use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
     Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MAX_EXPERTS, Mask, Mixer, MixtureSpec,
-    ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, Qkv, Rope, RopeStyle,
+    ModelSpec, NormKind, NormSpec, Norms, QkNorm, Qkv, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
 
@@ -79,8 +80,8 @@ pub(super) struct Sizes {
     pub(super) kv_heads: Vec<usize>,
     pub(super) head_dim: usize,
     pub(super) n_rot: usize,
-    n_ff: Vec<usize>,
-    n_vocab: usize,
+    pub(super) n_ff: Vec<usize>,
+    pub(super) n_vocab: usize,
 }
 
 impl Sizes {
@@ -191,14 +192,7 @@ impl Decoder {
         refuse_unread(keys)?;
         let mut layers = (0..sizes.n_layer).map(|i| self.layer(keys, sizes, i)).collect::<Result<Vec<_>>>()?;
         let embedding = keys.tensor("token_embd.weight", &[sizes.n_embd, sizes.n_vocab])?;
-        let output = match keys.header.tensor("output.weight") {
-            _ if self.encoder => None,
-            Some(_) => Some(keys.linear("output", sizes.n_embd, sizes.n_vocab)?),
-            None => {
-                let (inputs, outputs) = (sizes.n_embd, sizes.n_vocab);
-                Some(LinearSpec { weight: embedding.clone(), bias: None, inputs, outputs })
-            }
-        };
+        let head = Head::read(keys, sizes, self.encoder, &embedding)?;
         let norm = |base: &str| self.norm_spec(keys, base, sizes.n_embd);
         let positions = || keys.tensor("position_embd.weight", &[sizes.n_embd, sizes.n_ctx_train]);
         // Norms undo any scale of the residual stream (but for eps), so it is kept in units of what is added to it.
@@ -213,7 +207,7 @@ impl Decoder {
             embedding_scale: self.embedding_scale / unit,
             embedding,
             positions: self.positions.then(positions).transpose()?,
-            types: types(keys, sizes.n_embd)?,
+            types: if self.encoder { types(keys, sizes.n_embd)? } else { None },
             embedding_norm: self.embedding_norm.then(|| norm("token_embd_norm")).transpose()?,
             // where the stream is normed, the last block's norm is the last of all
             output_norm: match layers.last_mut().and_then(|layer| layer.ffn_norms.stream.take()) {
@@ -223,8 +217,11 @@ impl Decoder {
             encoder: None,
             layers,
             ropes: self.ropes,
-            output,
-            pooling: pooling(keys)?,
+            task: head.task,
+            transform: head.transform,
+            output: head.output,
+            pooling: head.pooling,
+            labels: head.labels,
             logit_scale: self.logit_scale,
             final_softcap: keys.softcap("final_logit_softcapping")?,
         })
@@ -396,17 +393,6 @@ fn types(keys: &Keys<'_>, n_embd: usize) -> Result<Option<String>> {
     let tensor = keys.header.tensor("token_types.weight");
     let rows = tensor.map(|tensor| usize::try_from(tensor.dims[1]).unwrap_or(0).max(1));
     rows.map(|rows| keys.tensor("token_types.weight", &[n_embd, rows])).transpose()
-}
-
-pub(super) fn pooling(keys: &Keys<'_>) -> Result<Option<Pooling>> {
-    match keys.u32("pooling_type")?.unwrap_or(0) {
-        0 => Ok(None),
-        1 => Ok(Some(Pooling::Mean)),
-        2 => Ok(Some(Pooling::First)),
-        3 => Ok(Some(Pooling::Last)),
-        4 => Err(Error::Unsupported(format!("rerankers ({}, '{}')", keys.key("pooling_type"), keys.arch))),
-        other => Err(keys.bad("pooling_type", format!("{other} is not a kind of pooling"))),
-    }
 }
 
 fn eps(keys: &Keys<'_>, norm: NormKind) -> Result<f32> {

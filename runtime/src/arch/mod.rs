@@ -1,6 +1,7 @@
 //! Architectures as data: one short file per family maps a header's keys and tensor names to a `ModelSpec`.
 
 mod decoder;
+mod head;
 mod keys;
 mod rope;
 mod spec;
@@ -8,7 +9,7 @@ mod spec;
 pub use spec::{
     Activation, AttentionSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LatentSpec, LayerSpec, LinearSpec,
     MAX_EXPERTS, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, Qkv, RelativeSpec,
-    Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec,
+    Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec, Task, TransformSpec,
 };
 
 use crate::error::{Error, Result};
@@ -79,6 +80,7 @@ const FAMILIES: &[Family] = &[
     ("qwen35", qwen3next::qwen35),
     ("bert", bert::bert),
     ("nomic-bert", bert::nomic),
+    ("jina-bert-v2", bert::jina2),
     ("modern-bert", bert::modern),
     ("gemma-embedding", gemma3::embedding),
     ("t5", t5::t5),
@@ -107,6 +109,11 @@ pub fn spec(header: &Header, gelu: Option<Gelu>) -> Result<ModelSpec> {
     if let Some(gelu) = gelu {
         force(&mut spec, gelu);
     }
+    let recurrent = spec.layers.iter().any(|layer| !matches!(layer.mixer, Mixer::Attention(_)));
+    if recurrent && spec.task != Task::Generate {
+        // a state would run from one text of a batch into the next
+        return Err(Error::Unsupported(format!("embeddings of '{name}': it has recurrent layers")));
+    }
     Ok(spec)
 }
 
@@ -115,8 +122,10 @@ fn force(spec: &mut ModelSpec, gelu: Gelu) {
         let experts = layer.mixture.as_mut().map(|mixture| &mut mixture.experts);
         layer.ffn.as_mut().into_iter().chain(experts)
     });
-    for ffn in ffns.filter(|ffn| matches!(ffn.activation, Activation::GeluTanh | Activation::GeluErf)) {
-        ffn.activation = match gelu {
+    let head = spec.transform.as_mut().map(|transform| &mut transform.activation);
+    let gelus = ffns.map(|ffn| &mut ffn.activation).chain(head);
+    for gelu_form in gelus.filter(|a| matches!(a, Activation::GeluTanh | Activation::GeluErf)) {
+        *gelu_form = match gelu {
             Gelu::Tanh => Activation::GeluTanh,
             Gelu::Erf => Activation::GeluErf,
         };

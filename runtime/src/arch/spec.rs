@@ -54,6 +54,8 @@ pub enum Activation {
     GeluErf,
     /// max(x, 0)
     Relu,
+    /// tanh x
+    Tanh,
     /// gpt-oss's gated unit: g σ(1.702 g) (u + 1), with g at most 7 and u within ±7.
     SwigluOai,
 }
@@ -369,6 +371,8 @@ pub struct LayerSpec {
 /// How the states of a text's tokens become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
+    /// Not at all: every token's is kept.
+    None,
     /// Their mean.
     Mean,
     /// The first token's.
@@ -386,6 +390,30 @@ pub struct EncoderSpec {
     pub output_norm: NormSpec,
     /// The token that a decoder's text starts with.
     pub start: u32,
+}
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Logits of the next token.
+    Generate,
+    /// States of a text's tokens, of which vectors are made.
+    Embed,
+    /// Scores of a text or of a pair, one for each label.
+    Score,
+    /// Logits of masked tokens.
+    Fill,
+}
+
+/// A layer between the states and the output matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransformSpec {
+    /// Its matrix, square.
+    pub dense: LinearSpec,
+    /// Of what the matrix makes.
+    pub activation: Activation,
+    /// Of what the activation makes.
+    pub norm: Option<NormSpec>,
 }
 
 /// A model of one stack of blocks: a decoder, which has an output matrix, or an encoder, whose outputs are states; or of a
@@ -410,7 +438,7 @@ pub struct ModelSpec {
     pub embedding: String,
     /// Name of a table of learned positions [n_embd, positions], added to embeddings.
     pub positions: Option<String>,
-    /// Name of a table of token types [n_embd, types], whose first row is added to embeddings.
+    /// Name of a table of token types [n_embd, types], added to embeddings.
     pub types: Option<String>,
     /// Norm of embeddings.
     pub embedding_norm: Option<NormSpec>,
@@ -422,10 +450,16 @@ pub struct ModelSpec {
     pub ropes: Vec<Rope>,
     /// Norm of the last block's output.
     pub output_norm: NormSpec,
-    /// Output matrix; the embedding table's name where they are tied. An encoder has none.
+    /// What its outputs are.
+    pub task: Task,
+    /// What stands before the output matrix.
+    pub transform: Option<TransformSpec>,
+    /// Output matrix; the embedding table's name where they are tied. None where the outputs are states.
     pub output: Option<LinearSpec>,
-    /// What one vector is made of a text, where the file tells.
+    /// Of which states a vector or scores are made, where the file tells.
     pub pooling: Option<Pooling>,
+    /// Names of a classifier's outputs; empty where the file has none.
+    pub labels: Vec<String>,
     /// Factor on logits.
     pub logit_scale: f32,
     /// logits = cap * tanh(logits / cap), after the factor

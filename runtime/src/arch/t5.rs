@@ -1,12 +1,13 @@
 //! `t5` (also mT5, Flan-T5) and `t5encoder`, its encoder alone: RMS norms before each half of a block, scores without a factor
 //! but with biases by distance, which the first block has for all of its stack.
 
-use super::decoder::{gate_up, pooling, vocabulary};
+use super::decoder::{gate_up, vocabulary};
+use super::head::pooling;
 use super::keys::Keys;
 use super::rope;
 use super::spec::{
     Activation, AttentionSpec, EncoderSpec, FfnSpec, LayerSpec, LinearSpec, Mask, Mixer, ModelSpec, NormKind, NormSpec,
-    Norms, Qkv, RelativeSpec,
+    Norms, Qkv, RelativeSpec, Task,
 };
 use crate::error::{Error, Result};
 
@@ -26,6 +27,7 @@ pub(super) fn t5(keys: &Keys<'_>) -> Result<ModelSpec> {
     let weight = output.unwrap_or_else(|| TABLE.into());
     Ok(ModelSpec {
         encoder: Some(encoder),
+        task: Task::Generate,
         output: Some(LinearSpec { weight, bias: None, inputs: sizes.n_embd, outputs: n_vocab }),
         logit_scale,
         ..sizes.model(keys, "dec", Mask::Causal, n_layer)?
@@ -79,8 +81,11 @@ impl Sizes {
             layers: self.stack(keys, stack, mask, n_layer)?,
             ropes: vec![rope::none()],
             output_norm: norm(keys, &format!("{stack}.output_norm"), self.n_embd)?,
+            task: Task::Embed,
+            transform: None,
             output: None,
             pooling: pooling(keys)?,
+            labels: Vec::new(),
             logit_scale: 1.0,
             final_softcap: None,
         })

@@ -4,6 +4,7 @@
 //! a plan's weights in file order and becomes `Weights` (immutable, shared by sessions), which makes a `State` (one
 //! session's KV cache and activations) that runs batches.
 
+mod batch;
 mod check;
 pub mod cpu;
 #[cfg(feature = "gpu")]
@@ -18,6 +19,8 @@ use crate::error::{Error, Result};
 use crate::gguf::Mapped;
 use crate::graph::{Plan, WeightId};
 use crate::quant::TensorType;
+
+pub use batch::{Batch, Outputs, Texts};
 
 /// A future that need not be `Send`: the caller waits for it where it is.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -158,29 +161,6 @@ impl StateBytes {
 /// window and one batch, since a batch is written before it is read.
 pub fn kv_capacity(window: Option<usize>, options: &StateOptions) -> usize {
     window.map_or(options.n_ctx, |window| options.n_ctx.min(window + options.max_batch))
-}
-
-/// Which rows' logits a batch wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outputs {
-    /// None: only the cache is filled.
-    None,
-    /// The last row's.
-    Last,
-    /// Every row's.
-    All,
-}
-
-/// Consecutive tokens of one timeline.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
-    /// Token ids, all below `n_vocab`; at least 1, at most `max_batch`.
-    pub tokens: &'a [u32],
-    /// Position of the first; the cache is valid for every position before it (that a window can see), and recurrent states are
-    /// those after the row before it.
-    pub pos: usize,
-    /// Which logits to return.
-    pub outputs: Outputs,
 }
 
 /// Most candidates that a device picks.

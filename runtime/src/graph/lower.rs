@@ -9,7 +9,10 @@ use super::{
     AttentionPlan, BufId, Buffer, Groups, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight, WeightId,
     memory,
 };
-use crate::arch::{AttentionSpec, FfnSpec, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormSpec, Norms, Qkv, Rope};
+use crate::arch::{
+    AttentionSpec, FfnSpec, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormSpec, Norms, Qkv, Rope, Task,
+    TransformSpec,
+};
 use crate::error::{Error, Result};
 use crate::gguf::Header;
 
@@ -147,7 +150,8 @@ impl<'a, 'b> Lowering<'a, 'b> {
             weights: Vec::new(),
             eps: spec.eps,
             n_embd: spec.n_embd,
-            n_vocab: spec.output.as_ref().map_or(spec.n_embd, |_| spec.n_vocab),
+            n_vocab: spec.output.as_ref().map_or(spec.n_embd, |output| output.outputs),
+            texts: spec.task != Task::Generate,
         })
     }
 
@@ -268,7 +272,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
             self.lookup(table, Lookup::Position, 1.0, true, hidden)?;
         }
         if let Some(table) = &spec.types {
-            self.lookup(table, Lookup::First, 1.0, true, hidden)?;
+            self.lookup(table, Lookup::Type, 1.0, true, hidden)?;
         }
         self.norm(hidden, spec.embedding_norm.as_ref())
     }
@@ -366,7 +370,13 @@ impl<'a, 'b> Lowering<'a, 'b> {
 
     fn head(&mut self, hidden: BufId) -> Result<BufId> {
         let spec = self.spec;
-        let x = self.norm(hidden, Some(&spec.output_norm))?;
+        let mut x = self.norm(hidden, Some(&spec.output_norm))?;
+        if let Some(TransformSpec { dense, activation, norm }) = &spec.transform {
+            let up = self.matmul(std::slice::from_ref(dense), x)?;
+            let out = self.buffer(dense.outputs);
+            self.ops.push(Op::Activate { parts: 1, x: up, activation: *activation, gated: false, out });
+            x = self.norm(out, norm.as_ref())?;
+        }
         let Some(output) = &spec.output else { return Ok(x) };
         let logits = self.matmul(std::slice::from_ref(output), x)?;
         if spec.final_softcap.is_some() || spec.logit_scale != 1.0 {

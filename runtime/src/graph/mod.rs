@@ -98,7 +98,7 @@ pub struct AttentionPlan {
     pub sinks: Option<WeightId>,
     /// Biases by distance.
     pub relative: Option<RelativePlan>,
-    /// What a query sees: keys up to its own position, all of its batch, which then is a whole text, or all that `encoder` stored.
+    /// What a query sees: keys up to its own position, all of its text, or all that `encoder` stored.
     pub mask: Mask,
     /// A query at position q sees keys at positions in (q - window, q]; where it is not causal, those at most window / 2 away.
     pub window: Option<usize>,
@@ -204,8 +204,8 @@ pub enum Lookup {
     Token,
     /// That of the position.
     Position,
-    /// The first.
-    First,
+    /// That of the token's type.
+    Type,
 }
 
 /// One operation, applied to every row (token) of a batch. Widths are elements per row.
@@ -446,6 +446,8 @@ pub struct Plan {
     pub n_embd: usize,
     /// Number of logits, or of an encoder's outputs.
     pub n_vocab: usize,
+    /// Whether batches are whole texts, which know nothing of one another; else they continue a timeline.
+    pub texts: bool,
 }
 
 impl Plan {
@@ -453,9 +455,13 @@ impl Plan {
     pub fn max_positions(&self) -> Option<usize> {
         self.tables(Lookup::Position)
     }
+    /// Token types are below this.
+    pub fn max_types(&self) -> usize {
+        self.tables(Lookup::Type).unwrap_or(1)
+    }
     /// Whether a batch must be a whole text.
     pub fn needs_whole_texts(&self) -> bool {
-        self.layers.iter().any(|layer| layer.mask == Mask::Full)
+        self.texts || self.layers.iter().any(|layer| layer.mask == Mask::Full)
     }
     /// The ops of a section.
     pub fn section(&self, section: Section) -> &[Op] {

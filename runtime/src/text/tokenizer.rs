@@ -100,6 +100,12 @@ impl Tokenizer {
         self.0.encode(text, &[(text.len(), parse_special)], add_special)
     }
 
+    /// The tokens of a pair of texts, with the special tokens that the model wants around them, and where the second begins. Both
+    /// come without special tokens.
+    pub fn pair(&self, first: &[u32], second: &[u32]) -> (Vec<u32>, usize) {
+        self.0.pair(first, second)
+    }
+
     /// The tokens of segments set one after another. Control tokens are made only from text that lies within one segment
     /// with `parse_special`; everything else is tokenized as if it were one text. Errors as for `encode`.
     pub fn encode_segments(&self, segments: &[Segment], add_special: bool) -> Result<Vec<u32>> {
@@ -298,6 +304,19 @@ impl Inner {
                 Ok(())
             }
         }
+    }
+
+    /// `[CLS] first [SEP] second [SEP]`, but `<s> first </s></s> second </s>`, as RoBERTa has it.
+    fn pair(&self, first: &[u32], second: &[u32]) -> (Vec<u32>, usize) {
+        let specials = &self.vocab.specials;
+        let end = specials.sep.filter(|_| self.add_sep).or(specials.eos.filter(|_| self.add_eos));
+        let twice = end.filter(|&end| self.vocab.text(end) == b"</s>");
+        let mut out: Vec<u32> =
+            specials.bos.filter(|_| self.add_bos).into_iter().chain(first.iter().copied()).collect();
+        out.extend(end.into_iter().chain(twice));
+        let start = out.len();
+        out.extend(second.iter().copied().chain(end));
+        (out, start)
     }
 
     /// BOS before and EOS or SEP after, unless they are there already.

@@ -4,6 +4,7 @@ const SILU: u32 = 0u;
 const GELU_TANH: u32 = 1u;
 const GELU_ERF: u32 = 2u;
 const SWIGLU_OAI: u32 = 4u;
+const TANH: u32 = 5u;
 
 // By its series near 0, elsewhere by Abramowitz and Stegun 7.1.26, which is off by at most 2e-7.
 fn erf(v: f32) -> f32 {
@@ -25,6 +26,9 @@ fn activated(kind: u32, v: f32) -> f32 {
         }
         case GELU_ERF: {
             return 0.5 * v * (1.0 + erf(0.70710678 * v));
+        }
+        case TANH: {
+            return accurate_tanh(v);
         }
         case SWIGLU_OAI: {
             let g = min(v, 7.0);

@@ -12,5 +12,7 @@ struct Run {
     log_sum: u32,
     // rows of the text that the encoder has read
     encoded: u32,
+    // token ids; where rows are those of whole texts, then the first row of each one's text, the row after that text, the
+    // token's type, and the rows whose outputs are wanted
     tokens: array<u32>,
 }

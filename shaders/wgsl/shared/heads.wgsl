@@ -12,6 +12,8 @@ struct Shape {
     window: u32,
     // 1: a row sees itself and those before it; 0: those at most window / 2 away; 2: all that the encoder has read
     mask: u32,
+    // 1 where rows are those of whole texts
+    texts: u32,
     scale: f32,
     softcap: f32,
     alibi: f32,

@@ -1,5 +1,7 @@
 //! Makes a case's plan, weights, batches and expected answer.
 
+use std::ops::Range;
+
 use gabion::device::KvType;
 use gabion::graph::{
     Activation, AttentionPlan, BufId, Buffer, Columns, Linear, Lookup, Mask, NormKind, Op, Plan, RelativePlan,
@@ -7,7 +9,7 @@ use gabion::graph::{
 };
 use gabion::quant::TensorType;
 
-use super::case::{Act, Add, Case, Kind, Layer, OpCase, Style, tensor_type};
+use super::case::{Act, Add, By, Case, Kind, Layer, OpCase, Style, tensor_type};
 use super::data::{self, Random, decode};
 use super::reference;
 
@@ -23,6 +25,10 @@ pub struct Built {
     pub batches: Vec<Vec<u32>>,
     /// Position of the first.
     pub first_pos: usize,
+    /// Where the texts of the only batch end; none where batches continue a timeline.
+    pub ends: Vec<usize>,
+    /// Types of its tokens.
+    pub types: Vec<u32>,
     /// Room for all positions.
     pub n_ctx: usize,
     /// Cache type.
@@ -34,12 +40,28 @@ pub struct Built {
     pub scale: f64,
 }
 
+impl Built {
+    /// The same with one batch of texts of so many rows.
+    fn of_texts(mut self, lengths: &[usize]) -> Self {
+        self.plan.texts = true;
+        self.batches = vec![self.batches.concat()];
+        self.ends = lengths
+            .iter()
+            .scan(0, |end, len| {
+                *end += len;
+                Some(*end)
+            })
+            .collect();
+        self
+    }
+}
+
 /// Makes `case`.
 pub fn build(case: &Case) -> Built {
     let b = Builder::new(case.seed);
     match &case.op {
-        OpCase::Embed { ty, cols, n, positions: true, .. } => b.positions(tensor_type(ty), *cols, *n),
-        OpCase::Embed { ty, cols, scale, n, .. } => b.embed(tensor_type(ty), *cols, *scale, *n),
+        OpCase::Embed { ty, cols, scale, n, by: By::Token, .. } => b.embed(tensor_type(ty), *cols, *scale, *n),
+        OpCase::Embed { ty, cols, n, by, texts, .. } => b.embed_by(*by, tensor_type(ty), *cols, *n, texts),
         OpCase::Norm { kind, cols, n, add, bias } => b.norm(*kind, *cols, *n, *add, *bias),
         OpCase::NormPart { before, cols, parts, shared, after, n } => {
             b.norm_part((*before, *cols, *parts, *after), *shared, *n)
@@ -168,11 +190,13 @@ impl Builder {
             states: self.states,
             ropes: self.ropes,
             eps: EPS,
+            texts: false,
         };
         assert_eq!(expected.len(), batches.iter().map(Vec::len).sum::<usize>() * plan.n_vocab);
         let n_ctx = batches.iter().map(Vec::len).sum();
         let scale = reference::rms(&expected);
-        Built { plan, data: self.data, batches, first_pos: 0, n_ctx, kv: KvType::F32, expected, scale }
+        let (first_pos, ends, types) = (0, Vec::new(), Vec::new());
+        Built { plan, data: self.data, batches, first_pos, ends, types, n_ctx, kv: KvType::F32, expected, scale }
     }
 
     /// The buffer to add to (the output, or another) holding random rows, and these rows.
@@ -196,17 +220,27 @@ impl Builder {
         self.finish(hidden, logits, vec![tokens], expected)
     }
 
-    fn positions(mut self, ty: TensorType, cols: usize, n: usize) -> Built {
+    /// Tokens' rows and those of their positions or types, in one batch of texts if there are several.
+    fn embed_by(mut self, by: By, ty: TensorType, cols: usize, n: usize, texts: &[usize]) -> Built {
         let (hidden, inputs) = self.input(n.min(cols), cols);
         let (table, elements) = self.matrix(ty, n, cols);
-        self.body.push(Op::Embed { table, by: Lookup::Position, scale: 1.0, add: true, out: hidden });
+        let by_type = by == By::Type;
+        let by = if by_type { Lookup::Type } else { Lookup::Position };
+        self.body.push(Op::Embed { table, by, scale: 1.0, add: true, out: hidden });
         let logits = self.show(hidden, cols);
         let tokens = tokens(n, inputs.len());
-        let sums = |(t, pos): (&u32, &[f64])| -> Vec<f64> {
-            inputs[*t as usize].iter().zip(pos).map(|(x, p)| x + p).collect()
+        let types: Vec<u32> = (0..n as u32).map(|i| i * 3 % n as u32).collect();
+        let row = |i: usize| match by_type {
+            true => types[i] as usize,
+            false => i - if texts.is_empty() { 0 } else { text_of(texts, i).start },
         };
-        let expected = tokens.iter().zip(elements.chunks_exact(cols)).flat_map(sums).collect();
-        self.finish(hidden, logits, vec![tokens], expected)
+        let sums = |(i, &t): (usize, &u32)| -> Vec<f64> {
+            inputs[t as usize].iter().zip(&elements[row(i) * cols..]).map(|(x, p)| x + p).collect()
+        };
+        let expected = tokens.iter().enumerate().flat_map(sums).collect();
+        let built = self.finish(hidden, logits, vec![tokens], expected);
+        let types = if by_type { types } else { Vec::new() };
+        if texts.is_empty() { built } else { Built { types, ..built.of_texts(texts) } }
     }
 
     /// An op with an optional residual: alone in the head, or in the body and then shown.
@@ -386,7 +420,8 @@ impl Builder {
         let (mut rows, mut expected) = (Vec::<Vec<f64>>::new(), Vec::new());
         for (i, &t) in all.iter().enumerate() {
             let mut row = inputs[t as usize].clone();
-            reference::turn(layer, &rope, layer.pos + i, &mut row);
+            let own = own_text(layer, i);
+            reference::turn(layer, &rope, layer.pos + i - own.start, &mut row);
             if let Some(ty) = layer.kv.blocks() {
                 row[q_width..].chunks_exact_mut(layer.head_dim).for_each(|head| data::through(ty, head));
             }
@@ -394,11 +429,17 @@ impl Builder {
         }
         for i in 0..rows.len() {
             expected.extend(match attend {
-                true => reference::attention(layer, scale, &rope, &rows, i),
+                true => {
+                    let own = own_text(layer, i);
+                    reference::attention(layer, scale, &rope, &rows[own.clone()], i - own.start)
+                }
                 false => rows[i][..q_width].to_vec(),
             });
         }
         let mut built = self.finish(hidden, logits, split(&all, &layer.batches), expected);
+        if is_texts(layer) {
+            built = built.of_texts(&layer.batches);
+        }
         built.first_pos = layer.pos;
         built.n_ctx = layer.pos + total;
         built.kv = layer.kv.device();
@@ -445,6 +486,28 @@ impl Builder {
     }
 }
 
+/// Whether a layer's batches are texts.
+fn is_texts(layer: &Layer) -> bool {
+    layer.texts || layer.both_ways
+}
+
+/// The rows that are in one text, or timeline, with row `i`.
+fn own_text(layer: &Layer, i: usize) -> Range<usize> {
+    if is_texts(layer) { text_of(&layer.batches, i) } else { 0..layer.batches.iter().sum() }
+}
+
+/// The rows of the text that row `i` belongs to.
+fn text_of(lengths: &[usize], i: usize) -> Range<usize> {
+    let mut start = 0;
+    let end = lengths.iter().find_map(|len| {
+        let end = start + len;
+        let found = (i < end).then_some(end);
+        start = if found.is_some() { start } else { end };
+        found
+    });
+    start..end.expect("a row of a text")
+}
+
 /// Rows of tokens.
 pub(super) fn lookup(table: WeightId, scale: f32, out: BufId) -> Op {
     Op::Embed { table, by: Lookup::Token, scale, add: false, out }
@@ -456,6 +519,7 @@ fn activation(act: Act) -> Activation {
         Act::GeluTanh => Activation::GeluTanh,
         Act::GeluErf => Activation::GeluErf,
         Act::Relu => Activation::Relu,
+        Act::Tanh => Activation::Tanh,
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) enum Act {
     GeluTanh,
     GeluErf,
     Relu,
+    Tanh,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -87,6 +88,16 @@ impl Kv {
     }
 }
 
+/// What chooses the rows of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum By {
+    #[default]
+    Token,
+    Position,
+    Type,
+}
+
 /// A layer's attention; defaults are the plainest.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,7 +108,7 @@ pub(super) struct Layer {
     /// 0 is none.
     #[serde(default)]
     pub(super) window: usize,
-    /// Whether a row sees what comes after it, too; then there is one batch.
+    /// Whether a row sees what comes after it, too; then these are texts.
     #[serde(default)]
     pub(super) both_ways: bool,
     pub(super) style: Style,
@@ -124,8 +135,11 @@ pub(super) struct Layer {
     #[serde(default)]
     pub(super) keys_only: bool,
     pub(super) kv: Kv,
-    /// Rows of each batch, one after another.
+    /// Rows of each batch, one after another; or of each text.
     pub(super) batches: Vec<usize>,
+    /// Whether these are whole texts in one batch.
+    #[serde(default)]
+    pub(super) texts: bool,
     /// Position of the first row.
     #[serde(default)]
     pub(super) pos: usize,
@@ -174,14 +188,17 @@ pub(super) struct MixtureCase {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum OpCase {
-    /// With `positions`, rows of a table of positions are added to rows of an F32 table of tokens.
+    /// Rows of a table of positions or of types are added to rows of an F32 table of tokens.
     Embed {
         ty: String,
         cols: usize,
         scale: f32,
         #[serde(default)]
-        positions: bool,
+        by: By,
         n: usize,
+        /// Rows of each of several texts.
+        #[serde(default)]
+        texts: Vec<usize>,
     },
     Norm {
         kind: Kind,
@@ -356,6 +373,7 @@ const FILES: &[&str] = &[
     include_str!("../../cases/activate.toml"),
     include_str!("../../cases/scale.toml"),
     include_str!("../../cases/recurrent.toml"),
+    include_str!("../../cases/embed_texts.toml"),
 ];
 
 /// All cases whose name contains `filter`; a filter that finds none is a mistake.

@@ -17,7 +17,7 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use gabion::Result;
-use gabion::device::{Batch, CancelFlag, Device, Loader, Outputs, Precision, StateOptions, Weights};
+use gabion::device::{Batch, CancelFlag, Device, Loader, Outputs, Precision, StateOptions, Texts, Weights};
 use gabion::gguf::Mapped;
 use gabion::graph::{Plan, WeightId};
 use gabion::quant::SUPPORTED;
@@ -118,7 +118,8 @@ pub async fn run(device: Arc<dyn Device>, built: &Built, precision: Precision, s
     let mut state = weights.state(&options)?;
     let (mut all, mut pos) = (Vec::new(), built.first_pos);
     for tokens in &built.batches {
-        let batch = Batch { tokens, pos, outputs: Outputs::All };
+        let batch =
+            Batch { tokens, pos, outputs: Outputs::All, texts: Texts { ends: &built.ends, types: &built.types } };
         let mut logits = Vec::new();
         state.run(batch, &CancelFlag::default(), &mut logits).await?;
         all.extend(logits);

@@ -43,6 +43,7 @@ fn activation(act: Act, x: f64) -> f64 {
         }
         Act::GeluErf => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
         Act::Relu => x.max(0.0),
+        Act::Tanh => x.tanh(),
     }
 }
 

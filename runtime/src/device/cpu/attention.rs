@@ -21,6 +21,8 @@ pub(super) struct Attention<'a> {
     pub(super) end: usize,
     /// Rows of the text that the encoder has read.
     pub(super) encoded: usize,
+    /// The rows of each row's own text; none where the batch continues a timeline.
+    pub(super) texts: &'a [Range<usize>],
     /// `AttentionPlan::sinks`
     pub(super) sinks: Option<&'a [f32]>,
     /// The biases of `AttentionPlan::relative`.
@@ -42,12 +44,13 @@ impl<'a> Attention<'a> {
     /// The positions row `t` sees.
     pub(super) fn visible(&self, t: usize) -> Range<usize> {
         let own = self.pos + t;
-        match (self.plan.mask, self.plan.window) {
-            (Mask::Causal, window) => window.map_or(0, |window| (own + 1).saturating_sub(window))..own + 1,
-            (Mask::Full, None) => 0..self.end,
-            (Mask::Full, Some(window)) => own.saturating_sub(window / 2)..self.end.min(own + window / 2 + 1),
-            (Mask::Cross, _) => 0..self.encoded,
-        }
+        let text = self.texts.get(t).cloned().unwrap_or(0..self.end);
+        let (before, after) = match (self.plan.mask, self.plan.window) {
+            (Mask::Causal, window) => (window.map_or(own, |window| window - 1), 0),
+            (Mask::Full, window) => window.map_or((own, text.end), |window| (window / 2, window / 2)),
+            (Mask::Cross, _) => return 0..self.encoded,
+        };
+        text.start.max(own.saturating_sub(before))..text.end.min(own + after + 1)
     }
 
     /// q of a row and head.

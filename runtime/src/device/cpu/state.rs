@@ -13,7 +13,7 @@ use super::pool::Pool;
 use super::simd::Acts;
 use super::weights::{CpuWeights, Matrix};
 use super::{embed, rope_store, take};
-use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateBytes, StateOptions};
+use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateBytes, StateOptions, Texts};
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Linear, Lookup, Op, Plan};
 
@@ -38,6 +38,21 @@ struct Rows {
     pos: usize,
     /// Row of `Plan::hidden` that is the first: in the head not all of them may be wanted.
     hidden: usize,
+}
+
+/// What a batch says of its rows.
+struct Said<'a> {
+    tokens: &'a [u32],
+    types: &'a [u32],
+    /// The rows of each row's own text; none where the batch continues a timeline.
+    texts: Vec<Range<usize>>,
+}
+
+impl Said<'_> {
+    /// The position of row `t`.
+    fn pos(&self, rows: Rows, t: usize) -> usize {
+        rows.pos + t - self.texts.get(t).map_or(0, |text| text.start)
+    }
 }
 
 /// cos and sin of one rotary embedding for the rows of a batch, [rows][pairs].
@@ -102,66 +117,61 @@ impl CpuState {
         })
     }
 
-    fn check_batch(&self, batch: &Batch<'_>) -> Result<()> {
-        let (n, options, plan) = (batch.tokens.len(), &self.options, &self.weights.plan);
-        if n == 0 || n > options.max_batch || (batch.outputs == Outputs::All && n > options.max_outputs) {
-            return Err(Error::InvalidArgument(format!("a batch of {n} rows does not fit this session")));
-        }
-        let wanted = batch.pos.saturating_add(n);
-        let most = options.n_ctx.min(plan.max_positions().unwrap_or(usize::MAX));
-        if wanted > most {
-            return Err(Error::ContextFull { wanted, limit: most });
-        }
-        let limit = plan.max_tokens();
-        match batch.tokens.iter().find(|&&token| token as usize >= limit) {
-            Some(token) => Err(Error::InvalidArgument(format!("token {token} is not below {limit}"))),
-            None => Ok(()),
-        }
-    }
-
     fn run_batch(&mut self, batch: &Batch<'_>, cancel: &CancelFlag, logits: &mut Vec<f32>) -> Result<()> {
-        self.check_batch(batch)?;
         let weights = self.weights.clone();
         let plan = &*weights.plan;
+        batch.check(plan, &self.options)?;
+        let said = Said { tokens: batch.tokens, types: batch.texts.types, texts: batch.own_texts(plan) };
         let n = batch.tokens.len();
         let rows = Rows { n, pos: batch.pos, hidden: 0 };
-        self.turn_angles(&weights, rows);
+        self.turn_angles(&weights, rows, &said);
         for op in &plan.body {
             cancel.check()?;
-            self.run_op(&weights, op, batch.tokens, rows);
+            self.run_op(&weights, op, &said, rows);
         }
-        let wanted = match batch.outputs {
-            Outputs::None => 0,
-            Outputs::Last => 1,
-            Outputs::All => n,
-        };
-        let rows = Rows { n: wanted, pos: batch.pos, hidden: n - wanted };
+        let wanted = batch.wanted();
+        let mut rows = Rows { n: wanted, pos: batch.pos, hidden: n - wanted };
+        if let Outputs::Rows(list) = batch.outputs {
+            self.gather_hidden(plan, list);
+            rows.hidden = 0;
+        }
         if wanted > 0 {
             for op in &plan.head {
                 cancel.check()?;
-                self.run_op(&weights, op, batch.tokens, rows);
+                self.run_op(&weights, op, &said, rows);
             }
         }
-        self.copy_logits(plan, wanted, logits)
+        self.copy_logits(plan, rows, logits)
     }
 
     fn run_encoder(&mut self, tokens: &[u32], cancel: &CancelFlag) -> Result<()> {
-        self.check_batch(&Batch { tokens, pos: 0, outputs: Outputs::None })?;
-        self.encoded = 0;
         let weights = self.weights.clone();
+        let batch = Batch { tokens, pos: 0, outputs: Outputs::None, texts: Texts::default() };
+        batch.check(&weights.plan, &self.options)?;
+        self.encoded = 0;
+        let said = Said { tokens, types: &[], texts: Vec::new() };
         let rows = Rows { n: tokens.len(), pos: 0, hidden: 0 };
-        self.turn_angles(&weights, rows);
+        self.turn_angles(&weights, rows, &said);
         for op in &weights.plan.encoder {
             cancel.check()?;
-            self.run_op(&weights, op, tokens, rows);
+            self.run_op(&weights, op, &said, rows);
         }
         self.encoded = tokens.len();
         Ok(())
     }
 
-    fn copy_logits(&self, plan: &Plan, wanted: usize, logits: &mut Vec<f32>) -> Result<()> {
+    /// Moves some rows of `hidden`, in ascending order, to its start.
+    fn gather_hidden(&mut self, plan: &Plan, list: &[usize]) {
+        let width = plan.width(plan.hidden);
+        let hidden = &mut self.slots[plan.slot(plan.hidden)];
+        for (to, &from) in list.iter().enumerate() {
+            hidden.copy_within(from * width..(from + 1) * width, to * width);
+        }
+    }
+
+    fn copy_logits(&self, plan: &Plan, rows: Rows, logits: &mut Vec<f32>) -> Result<()> {
         logits.clear();
-        let len = wanted * plan.n_vocab;
+        let len = rows.n * plan.n_vocab;
         let failed = |_| Error::OutOfMemory { what: "logits".into(), bytes: 4 * len as u64 };
         logits.try_reserve(len).map_err(failed)?;
         logits.extend_from_slice(&self.slots[plan.slot(plan.logits)][..len]);
@@ -169,24 +179,25 @@ impl CpuState {
     }
 
     /// The angles of every rotary embedding at the batch's positions.
-    fn turn_angles(&mut self, weights: &CpuWeights, rows: Rows) {
+    fn turn_angles(&mut self, weights: &CpuWeights, rows: Rows, said: &Said<'_>) {
         for (angles, rope) in self.angles.iter_mut().zip(&weights.plan.ropes) {
             let factors = rope.factors(self.options.n_ctx).map(|id| weights.vector(id));
             for t in 0..rows.n {
                 let row = t * angles.pairs..(t + 1) * angles.pairs;
-                rope_store::angles(rope, factors, rows.pos + t, &mut angles.cos[row.clone()], &mut angles.sin[row]);
+                let pos = said.pos(rows, t);
+                rope_store::angles(rope, factors, pos, &mut angles.cos[row.clone()], &mut angles.sin[row]);
             }
         }
     }
 
-    fn run_op(&mut self, weights: &CpuWeights, op: &Op, tokens: &[u32], rows: Rows) {
+    fn run_op(&mut self, weights: &CpuWeights, op: &Op, said: &Said<'_>, rows: Rows) {
         let plan = &*weights.plan;
         match op {
             Op::Embed { table, by, scale, add, out } => {
                 let row = |t: usize| match by {
-                    Lookup::Token => tokens[t] as usize,
-                    Lookup::Position => rows.pos + t,
-                    Lookup::First => 0,
+                    Lookup::Token => said.tokens[t] as usize,
+                    Lookup::Position => said.pos(rows, t),
+                    Lookup::Type => said.types.get(t).map_or(0, |&ty| ty as usize),
                 };
                 self.embed(weights.matrix(*table), rows.n, row, *scale, *add, plan, *out);
             }
@@ -215,7 +226,7 @@ impl CpuState {
             }
             Op::RopeStore { qkv, layer } => self.rope_store(weights, *layer, rows, *qkv),
             Op::Store { kv, layer } => self.store(weights, *layer, rows, *kv),
-            Op::Attention { qkv, layer, out } => self.attention(weights, *layer, rows, *qkv, *out),
+            Op::Attention { qkv, layer, out } => self.attention(weights, *layer, rows, &said.texts, *qkv, *out),
             Op::Activate { parts, x, activation, gated, out } => {
                 let (kernel, activation, gated) = (self.kernels.activate, *activation, *gated);
                 self.each_row(weights, rows, *parts, *x, *out, |x, out| kernel(x, activation, gated, out));
@@ -385,7 +396,15 @@ impl CpuState {
         });
     }
 
-    fn attention(&mut self, weights: &CpuWeights, layer: usize, rows: Rows, qkv: BufId, out: BufId) {
+    fn attention(
+        &mut self,
+        weights: &CpuWeights,
+        layer: usize,
+        rows: Rows,
+        texts: &[Range<usize>],
+        qkv: BufId,
+        out: BufId,
+    ) {
         let plan = &*weights.plan;
         let (caches, scratch) = (std::mem::take(&mut self.caches), std::mem::take(&mut self.scratch));
         let (kernel, encoded) = (self.kernels.attention, self.encoded);
@@ -398,6 +417,7 @@ impl CpuState {
             pos: rows.pos,
             end: rows.pos + rows.n,
             encoded,
+            texts,
             sinks: plan.layers[layer].sinks.map(|id| weights.vector(id)),
             relative: plan.layers[layer].relative.map(|relative| weights.vector(relative.table)),
             out: Parts::new(out),

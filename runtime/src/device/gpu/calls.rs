@@ -157,7 +157,13 @@ impl Builder<'_> {
     /// Copies rows of `x`, a memory and its stride, to `out`: all of them, or the `wanted` ones.
     fn copy_rows(&mut self, (x, x_stride): (Slice, u32), out: BufId, wanted: bool) {
         let n = self.plan().width(out) as u32;
-        let fields = [("n", n), ("x_stride", x_stride), ("out_stride", self.stride(out)), ("head", u32::from(wanted))];
+        let fields = [
+            ("n", n),
+            ("x_stride", x_stride),
+            ("out_stride", self.stride(out)),
+            ("head", u32::from(wanted)),
+            ("texts", u32::from(self.plan().texts)),
+        ];
         let buffers = [("x", x), ("out", self.slice(out))];
         self.call("copy_rows", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
     }
@@ -176,6 +182,7 @@ impl Builder<'_> {
                 ("out_stride", out_stride),
                 ("scale", scale.to_bits()),
                 ("by", by as u32),
+                ("texts", u32::from(self.plan().texts)),
                 ("accumulate", u32::from(add)),
             ];
             let mut buffers = self.planes(piece.slab);
@@ -271,5 +278,6 @@ pub(super) fn code(activation: Activation) -> u32 {
         Activation::GeluErf => 2,
         Activation::Relu => 3,
         Activation::SwigluOai => 4,
+        Activation::Tanh => 5,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Gpu;
 use super::planes::UNIT;
-use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, StateOptions};
+use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, StateOptions, Texts};
 use crate::error::Result;
 use crate::graph::{BufId, Buffer, Linear, Lookup, NormKind, Op, Plan, Weight, WeightId};
 use crate::quant::TensorType;
@@ -152,6 +152,7 @@ fn plan() -> Plan {
         eps: 1e-6,
         n_embd: COLS,
         n_vocab: ROWS,
+        texts: false,
     }
 }
 
@@ -190,7 +191,7 @@ pub(super) async fn self_test(gpu: Arc<Gpu>) -> Result<bool> {
     let mut state = loader.finish().await?.state(&options)?;
     let mut logits = Vec::new();
     for (tokens, level) in [(vec![3], products.one.level), ((0..TOKENS as u32).collect(), products.many.level)] {
-        let batch = Batch { tokens: &tokens, pos: 0, outputs: Outputs::All };
+        let batch = Batch { tokens: &tokens, pos: 0, outputs: Outputs::All, texts: Texts::default() };
         state.run(batch, &CancelFlag::default(), &mut logits).await?;
         let wanted = tokens.iter().flat_map(|&token| expected(token as usize));
         if !agrees(&logits, wanted, tolerance(level)) {

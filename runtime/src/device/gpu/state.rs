@@ -20,7 +20,7 @@ use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{
     Batch, COPIES, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, Precision, State, StateBytes,
-    StateOptions, kv_capacity,
+    StateOptions, Texts, kv_capacity,
 };
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Op, Plan};
@@ -32,6 +32,8 @@ const SUBMIT_TIME: Duration = Duration::from_millis(200);
 
 /// Words of `shaders/wgsl/shared/fields.wgsl` before the tokens.
 const RUN_HEADER: usize = 7;
+/// Words of a row there, where rows are texts'.
+const TEXT_WORDS: usize = 5;
 
 /// The key/value cache of a layer.
 pub(super) struct Cache<B = GpuBuffer> {
@@ -112,7 +114,7 @@ impl<B> Buffers<B> {
         let angles = plan.ropes.iter().map(|rope| rope::table_len(rope, options.n_ctx)).sum::<usize>();
         let logits = stride(plan.n_vocab);
         Ok(Self {
-            run: floats("run parameters", RUN_HEADER + rows.batch)?,
+            run: floats("run parameters", RUN_HEADER + rows.batch * if plan.texts { TEXT_WORDS } else { 1 })?,
             slots,
             hidden: floats("activations", rows.outputs * stride(plan.width(plan.hidden)))?,
             angles: floats("rotary angles", 2 * angles)?,
@@ -224,7 +226,7 @@ impl RowLimits {
         let widest = plan.slots.iter().map(|&width| stride(width)).max().unwrap_or(1).max(1);
         let fitting = usize::try_from(gpu.max_storage_bytes()).unwrap_or(usize::MAX) / (4 * widest);
         let logits = LOGITS_BYTES / (4 * stride(plan.n_vocab).max(1));
-        // what sees its whole text cannot be cut
+        // texts cannot be cut
         let most = if plan.needs_whole_texts() { options.max_batch } else { gpu.tuning.max_rows };
         let batch = options.max_batch.min(most).min(fitting).max(1);
         let outputs = options.max_outputs.min(batch).min(logits).max(1);
@@ -320,21 +322,13 @@ impl GpuState {
     }
 
     fn validate(&self, batch: &Batch<'_>) -> Result<()> {
-        let n = batch.tokens.len();
-        let wanted = if batch.outputs == Outputs::All { n } else { 1 };
-        if n == 0 || n > self.options.max_batch || wanted > self.options.max_outputs.max(1) {
-            return Err(Error::InvalidArgument(format!("a batch of {n} tokens with {wanted} outputs")));
-        }
-        let end = batch.pos.saturating_add(n);
-        if end > self.options.n_ctx {
-            return Err(Error::ContextFull { wanted: end, limit: self.options.n_ctx });
-        }
-        if self.weights.plan.needs_whole_texts() && n > self.rows.batch {
-            return Err(Error::Unsupported(format!("a text of {n} tokens ({} fit this device)", self.rows.batch)));
-        }
-        match batch.tokens.iter().find(|&&token| token as usize >= self.weights.plan.max_tokens()) {
-            Some(token) => Err(Error::InvalidArgument(format!("token id {token} is outside the vocabulary"))),
-            None => Ok(()),
+        let (n, plan) = (batch.tokens.len(), &self.weights.plan);
+        batch.check(plan, &self.options)?;
+        match plan.needs_whole_texts() && n > self.rows.batch {
+            true => {
+                Err(Error::Unsupported(format!("texts of {n} tokens at once ({} fit this device)", self.rows.batch)))
+            }
+            false => Ok(()),
         }
     }
 
@@ -351,6 +345,8 @@ impl GpuState {
             let rows = self.pace.rows.min(n - done);
             let last = done + rows == n;
             let wanted = match batch.outputs {
+                // texts are never cut
+                _ if self.weights.plan.texts => 0..batch.wanted(),
                 Outputs::All => 0..rows,
                 Outputs::Last if last => rows - 1..rows,
                 _ => 0..0,
@@ -367,7 +363,7 @@ impl GpuState {
 
     /// Runs the encoder over a whole text.
     async fn read_text(&mut self, tokens: &[u32], cancel: &CancelFlag) -> Result<()> {
-        self.validate(&Batch { tokens, pos: 0, outputs: Outputs::None })?;
+        self.validate(&Batch { tokens, pos: 0, outputs: Outputs::None, texts: Texts::default() })?;
         self.weights.gpu.check()?;
         cancel.check()?;
         self.chain.end();
@@ -392,13 +388,13 @@ impl GpuState {
         logits: &mut Vec<f32>,
     ) -> Result<()> {
         let single = batch.tokens.len() == 1;
-        let tokens = &batch.tokens[rows.clone()];
+        let said = self.said(batch, rows.clone());
         let mut first = wanted.start;
         let mut body = true;
         while body || first < wanted.end {
             let outputs = self.rows.outputs.min(wanted.end - first);
             let header = [batch.pos + rows.start, rows.len(), outputs, first, 0, 0];
-            self.write_run(header.map(|value| value as u32), if body { tokens } else { &[] });
+            self.write_run(header.map(|value| value as u32), if body { &said } else { &[] });
             let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
             let span = self.weights.gpu.tuning.span;
@@ -417,9 +413,26 @@ impl GpuState {
         Ok(())
     }
 
+    /// What a run says of its rows, as `shaders/wgsl/shared/fields.wgsl` has it.
+    fn said(&self, batch: &Batch<'_>, rows: Range<usize>) -> Vec<u32> {
+        let n = rows.len();
+        let mut said = batch.tokens[rows].to_vec();
+        let texts = batch.own_texts(&self.weights.plan);
+        if !texts.is_empty() {
+            said.extend(texts.iter().map(|text| text.start as u32));
+            said.extend(texts.iter().map(|text| text.end as u32));
+            said.extend((0..n).map(|t| batch.texts.types.get(t).copied().unwrap_or(0)));
+            match batch.outputs {
+                Outputs::Rows(list) => said.extend(list.iter().map(|&row| row as u32)),
+                _ => said.extend(n as u32 - batch.wanted() as u32..n as u32),
+            }
+        }
+        said
+    }
+
     /// `header`: what `shaders/wgsl/shared/fields.wgsl` begins with.
-    pub(super) fn write_run(&self, header: [u32; RUN_HEADER - 1], tokens: &[u32]) {
-        let words: Vec<u32> = header.iter().chain(&[self.encoded]).chain(tokens).copied().collect();
+    pub(super) fn write_run(&self, header: [u32; RUN_HEADER - 1], said: &[u32]) {
+        let words: Vec<u32> = header.iter().chain(&[self.encoded]).chain(said).copied().collect();
         self.weights.gpu.queue.write_buffer(&self.buffers.run, 0, bytemuck::cast_slice(&words));
     }
 

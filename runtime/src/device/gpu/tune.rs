@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::kept::Kept;
 use super::products::{MatMat, MatVec, Products};
 use super::{Gpu, GpuOptions, Level, level};
-use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions};
+use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Texts};
 use crate::error::Result;
 use crate::graph::{BufId, Buffer, Linear, Lookup, Op, Plan, Weight, WeightId};
 use crate::quant::TensorType;
@@ -135,7 +135,7 @@ async fn seconds(gpu: &Arc<Gpu>, products: Products, rows: usize) -> Result<f64>
     let mut best = f64::INFINITY;
     for run in 0..4 {
         let start = Instant::now();
-        let batch = Batch { tokens: &tokens, pos: 0, outputs: Outputs::Last };
+        let batch = Batch { tokens: &tokens, pos: 0, outputs: Outputs::Last, texts: Texts::default() };
         state.run(batch, &CancelFlag::default(), &mut logits).await?;
         if run > 0 {
             best = best.min(start.elapsed().as_secs_f64());
@@ -192,6 +192,7 @@ fn plan() -> Plan {
         eps: 1e-6,
         n_embd: WIDTH,
         n_vocab: 32,
+        texts: false,
     }
 }
 

@@ -126,6 +126,11 @@ impl Builder<'_> {
         }
     }
 
+    /// Whether rows are those of texts.
+    fn texts(&self) -> u32 {
+        u32::from(self.plan().texts)
+    }
+
     /// Where a layer's sinks start in the arena.
     fn sinks(&self, layer: &AttentionPlan) -> Field {
         ("sinks", self.arena_word(layer.sinks))
@@ -154,7 +159,7 @@ impl Builder<'_> {
             let none = |field: &&mut Field| ["heads", "rotated"].contains(&field.0);
             fields.iter_mut().filter(none).for_each(|field| field.1 = 0);
         }
-        fields.push(("stride", self.stride(qkv)));
+        fields.extend([("stride", self.stride(qkv)), ("texts", self.texts())]);
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
         buffers.extend([("q_norm", self.optional(a.q_norm)), ("k_norm", self.optional(a.k_norm))]);
         buffers.push(("angles", Slice::whole(&self.buffers.angles)));
@@ -172,7 +177,8 @@ impl Builder<'_> {
         let mut fields = self.cache_fields(layer).to_vec();
         fields.extend([("qkv_stride", self.stride(qkv)), ("out_stride", self.stride(out))]);
         fields.extend(score_fields(a));
-        fields.extend([("window", window(a)), ("mask", mask(a)), self.sinks(a), self.relative(a)]);
+        fields.extend([("window", window(a)), ("mask", mask(a)), ("texts", self.texts())]);
+        fields.extend([self.sinks(a), self.relative(a)]);
         let mut constants = [score_constants(a).as_slice(), &[sinks_constant(a), keys_constant(a)]].concat();
         let mut buffers = self.cache_buffers(qkv, layer).to_vec();
         buffers.extend([("out", self.slice(out)), ("arena", Slice::whole(&self.weights.arena))]);
@@ -183,9 +189,13 @@ impl Builder<'_> {
             constants.push(("WIDTH", pairs.next_power_of_two().clamp(32, MOST_INVOCATIONS)));
             return self.constants(&constants);
         }
-        // rows of a window would start their blocks of keys at different positions, and round differently
+        // rows of a window or of several texts would start their blocks of keys at different positions, and round differently
         let heads = group.min(TILE_QUERIES);
-        let rows = if a.window.is_some() || a.mask != Mask::Causal { 1 } else { (TILE_QUERIES / heads) as u32 };
+        let rows = if a.window.is_some() || a.mask != Mask::Causal || self.plan().texts {
+            1
+        } else {
+            (TILE_QUERIES / heads) as u32
+        };
         let grid = Grid::Rows { x: (a.kv_heads * group.div_ceil(heads)) as u32, each: rows };
         let width = self.tuning().attention_width(pairs);
         self.call(&format!("attention.{kv}"), &fields, &buffers, grid);
