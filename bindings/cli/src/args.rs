@@ -6,9 +6,13 @@ use std::path::PathBuf;
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser, PossibleValue, PossibleValuesParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use gabion::quant::Recipe;
-use gabion::{Gelu, GenerateOptions, KvType, ModelOptions, Pooling, SamplerOptions, SessionOptions};
+use gabion::{Gelu, GenerateOptions, KvType, ModelOptions, SamplerOptions, SessionOptions};
 
 use crate::failure::Failure;
+
+mod texts;
+
+pub(crate) use texts::{ClassifyArgs, EmbedArgs, FillMaskArgs, RerankArgs};
 
 /// Run GGUF language models on the CPU or any GPU.
 #[derive(Parser)]
@@ -104,6 +108,12 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Make a vector of each line of a text, with an encoder such as BERT
     Embed(EmbedArgs),
+    /// Order documents, one a line, by how well they answer a query, with a reranker
+    Rerank(RerankArgs),
+    /// Give each line of a text a score for each label of a classifier
+    Classify(ClassifyArgs),
+    /// Guess the words that a text has as [MASK], with a masked language model
+    FillMask(FillMaskArgs),
     /// Compute the perplexity of a text file, by llama.cpp's method
     Perplexity(PerplexityArgs),
     /// Measure prompt processing and generation, as llama-bench does
@@ -305,53 +315,6 @@ pub(crate) struct ScoreArgs {
     pub(crate) context: Context,
     #[arg(long, help_heading = "Output", help = r#"Print {"tokens":[ids],"nll":[one fewer]}"#)]
     pub(crate) json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct EmbedArgs {
-    #[command(flatten)]
-    pub(crate) input: Input,
-    /// What precedes every line, e.g. 'query: ', as the model's authors ask for it
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub(crate) prefix: String,
-    /// How the states of a line's tokens become one vector [default: what the file says, or their mean]
-    #[arg(long, value_name = "KIND")]
-    pub(crate) pooling: Option<PoolingKind>,
-    /// Leave vectors as long as they come, instead of of length 1
-    #[arg(long)]
-    pub(crate) raw: bool,
-    /// Elements to keep, from the first on; 0: all
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) dimensions: usize,
-    /// Tokens of the longest line; 0: the smaller of 512 and what the model was trained for
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) max_tokens: usize,
-    /// Cut longer lines instead of refusing them
-    #[arg(long)]
-    pub(crate) truncate: bool,
-    /// Print one JSON object instead of a line of numbers for each
-    #[arg(long, help_heading = "Output")]
-    pub(crate) json: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum PoolingKind {
-    /// Of all tokens
-    Mean,
-    /// The first token's state (CLS)
-    First,
-    /// The last token's
-    Last,
-}
-
-impl From<PoolingKind> for Pooling {
-    fn from(kind: PoolingKind) -> Self {
-        match kind {
-            PoolingKind::Mean => Pooling::Mean,
-            PoolingKind::First => Pooling::First,
-            PoolingKind::Last => Pooling::Last,
-        }
-    }
 }
 
 #[derive(Args)]

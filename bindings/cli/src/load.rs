@@ -91,6 +91,12 @@ pub(crate) fn progress_bar(doing: &'static str) -> ProgressBar {
     ProgressBar::new(0).with_style(style).with_message(doing)
 }
 
+/// A bar that counts things; drawn as `progress_bar`'s.
+pub(crate) fn counter(things: &'static str, n: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len}").expect("a valid template");
+    ProgressBar::new(n as u64).with_style(style).with_message(things)
+}
+
 /// The text that the flags or a pipe give.
 pub(crate) fn input_text(input: &Input) -> Result<String, Failure> {
     match (&input.prompt, &input.file) {

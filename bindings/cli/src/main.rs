@@ -19,6 +19,7 @@ mod output;
 mod perplexity;
 mod quantize;
 mod remote;
+mod rerank;
 mod run;
 mod score;
 mod tokenize;
@@ -47,6 +48,9 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Tokenize(args) => tokenize::tokenize(&cli.global, args),
         Command::Score(args) => score::score(&cli.global, args),
         Command::Embed(args) => embed::embed(&cli.global, args),
+        Command::Rerank(args) => rerank::rerank(&cli.global, args),
+        Command::Classify(args) => rerank::classify(&cli.global, args),
+        Command::FillMask(args) => rerank::fill_mask(&cli.global, args),
         Command::Perplexity(args) => perplexity::perplexity(&cli.global, args),
         Command::Bench(args) => bench::bench(&cli.global, args),
         Command::Devices(args) => devices::devices(args),

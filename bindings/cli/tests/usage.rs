@@ -8,7 +8,20 @@ use gabion::gguf::{Owned, Writer};
 #[test]
 fn help_names_every_command_and_has_no_ansi() {
     let help = ok(&["--help"]);
-    for name in ["run", "chat", "info", "fit", "tokenize", "score", "perplexity", "bench", "devices", "quantize"] {
+    for name in [
+        "run",
+        "chat",
+        "info",
+        "fit",
+        "tokenize",
+        "score",
+        "embed",
+        "rerank",
+        "perplexity",
+        "bench",
+        "devices",
+        "quantize",
+    ] {
         assert!(help.contains(&format!("\n  {name} ")), "{name}");
         assert!(ok(&[name, "--help"]).contains("Usage: gabion"), "{name}");
     }
@@ -31,6 +44,8 @@ fn wrong_usage_is_2() {
         &["score", "-p", "x"],
         &["perplexity", "-f", "x"],
         &["bench"],
+        &["rerank", "-m", "x", "-p", "x"],
+        &["embed", "-m", "x", "-p", "x", "--pooling", "max"],
         &["quantize", "a", "b"],
         &["quantize", "a", "b", "Q9_K"],
         &["run", "-m", "x", "-p", "x", "-f", "x"],
