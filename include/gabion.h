@@ -204,6 +204,46 @@
 /// No token: the piece only brings text that was held back.
 #define GABION_NO_TOKEN UINT32_MAX
 
+/// What the file says, or else the mean.
+#define GABION_POOLING_DEFAULT 0
+
+/// Every token's state, one after another.
+#define GABION_POOLING_NONE 1
+
+/// The mean of all tokens' states.
+#define GABION_POOLING_MEAN 2
+
+/// The first token's state.
+#define GABION_POOLING_CLS 3
+
+/// The last token's state.
+#define GABION_POOLING_LAST 4
+
+/// A text without a prefix.
+#define GABION_TEXT_PLAIN 0
+
+/// What is searched for: with the options' query_prefix.
+#define GABION_TEXT_QUERY 1
+
+/// What is searched: with the options' document_prefix.
+#define GABION_TEXT_DOCUMENT 2
+
+/// The model's outputs are tokens' states, of which vectors are made.
+#define GABION_TASK_EMBED 1
+
+/// They are scores of texts or of pairs, one for each label.
+#define GABION_TASK_SCORE 2
+
+/// They are logits of masked tokens.
+#define GABION_TASK_FILL 3
+
+/// Runs whole texts, several in one pass. It keeps what it needs of the model.
+///
+/// Threads: one at a time, any thread. A call that comes while another one runs does nothing and returns GABION_ERROR_BUSY.
+/// gabion_embedder_cancel may be called at any time from any thread. Freeing it while another thread uses it is an error that
+/// cannot be detected.
+typedef struct gabion_embedder gabion_embedder;
+
 /// What a model file holds, and what loading it and one session would take on a device. Nothing of it is loaded.
 ///
 /// Threads: immutable; any number of threads may use it at once.
@@ -505,6 +545,63 @@ typedef struct {
 /// than to cancel it.
 typedef bool (*gabion_piece_fn)(const gabion_piece *piece, void *user_data);
 
+/// What an embedder makes of texts.
+typedef struct {
+    /// sizeof(gabion_embedder_options)
+    size_t struct_size;
+    /// Tokens of the longest text; 0 for the smaller of 512 and what the model was trained for.
+    size_t max_tokens;
+    /// Tokens that go through the model at once, of as many texts as fit; 0 for what the device prefers. At least max_tokens.
+    size_t batch_tokens;
+    /// Elements of a vector to keep, from the first on (models trained by Matryoshka losses allow it); 0 for all.
+    size_t dimensions;
+    /// How tokens' states become a vector: GABION_POOLING_*.
+    int32_t pooling;
+    /// Not 0 (the default): vectors have length 1.
+    uint32_t normalize;
+    /// Not 0: longer texts are cut, but for their last token (of a pair, its second text). 0, the default: they are
+    /// GABION_ERROR_CONTEXT_FULL.
+    uint32_t truncate;
+    /// Put before texts of GABION_TEXT_QUERY, as the model's makers ask for; NULL for nothing. Copied.
+    const char *query_prefix;
+    /// Bytes of `query_prefix`, or GABION_NUL_TERMINATED.
+    size_t query_prefix_len;
+    /// Put before texts of GABION_TEXT_DOCUMENT; NULL for nothing. Copied.
+    const char *document_prefix;
+    /// Bytes of `document_prefix`, or GABION_NUL_TERMINATED.
+    size_t document_prefix_len;
+} gabion_embedder_options;
+
+/// What an embedder is.
+typedef struct {
+    /// sizeof(gabion_embedder_info); set it before the call.
+    size_t struct_size;
+    /// Tokens of the longest text.
+    size_t max_tokens;
+    /// Most tokens that go through the model at once.
+    size_t batch_tokens;
+    /// Elements of a vector; with GABION_POOLING_NONE, of each token's.
+    size_t dimensions;
+    /// Scores of a text; 0 where the model gives none.
+    size_t n_scores;
+    /// Bytes of activations and tables on the device.
+    uint64_t bytes;
+    /// What the model is for: GABION_TASK_*.
+    int32_t task;
+    /// GABION_POOLING_*, of vectors.
+    int32_t pooling;
+} gabion_embedder_info;
+
+/// A guess at a masked token.
+typedef struct {
+    /// Which mask of the text, from 0.
+    uint32_t mask;
+    /// The token; gabion_model_token_text has its text.
+    uint32_t token;
+    /// Its probability.
+    float probability;
+} gabion_guess;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -751,6 +848,90 @@ gabion_status gabion_session_generate(gabion_session *session,
                                       gabion_piece_fn callback,
                                       void *user_data,
                                       gabion_generation_info *info);
+
+/// Writes the defaults into `options`, whose size is `struct_size`.
+GABION_API gabion_status gabion_embedder_options_init(gabion_embedder_options *options, size_t struct_size);
+
+/// Makes an embedder of a model that is no generator: an encoder, a reranker, or a decoder whose file names a pooling.
+/// `options` may be NULL.
+GABION_API
+gabion_status gabion_embedder_new(const gabion_model *model,
+                                  const gabion_embedder_options *options,
+                                  gabion_embedder **embedder);
+
+/// Frees an embedder. NULL is a no-op.
+GABION_API void gabion_embedder_free(gabion_embedder *embedder);
+
+/// Stops the running call, which returns GABION_ERROR_CANCELLED soon. A request that comes when nothing runs is dropped by the
+/// next call. May be called from any thread and from a signal handler: it only sets a flag. NULL is a no-op.
+GABION_API
+void gabion_embedder_cancel(const gabion_embedder *embedder);
+
+/// Says what the embedder is.
+GABION_API gabion_status gabion_embedder_get_info(const gabion_embedder *embedder, gabion_embedder_info *info);
+
+/// The name of a classifier's score `i`; GABION_NOT_FOUND where the file names none. Text out as for gabion_model_metadata.
+GABION_API
+gabion_status gabion_embedder_label(const gabion_embedder *embedder,
+                                    size_t i,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *len);
+
+/// Makes a vector of each of `n_texts` texts, at least one: float32, `dimensions` of each one after another, in the texts'
+/// order; with GABION_POOLING_NONE as many of each token. `kind` is one of GABION_TEXT_*. `capacity` is the room at `vectors` in
+/// elements; where it is too small for what is known beforehand (that is, not with GABION_POOLING_NONE), or `vectors` is NULL,
+/// nothing is computed, and `*len` says how much is needed. Arrays out as above.
+GABION_API
+gabion_status gabion_embedder_embed(gabion_embedder *embedder,
+                                    const gabion_string *texts,
+                                    size_t n_texts,
+                                    int32_t kind,
+                                    float *vectors,
+                                    size_t capacity,
+                                    size_t *len);
+
+/// As gabion_embedder_embed for one text that is given as tokens, special ones included.
+GABION_API
+gabion_status gabion_embedder_embed_tokens(gabion_embedder *embedder,
+                                           const uint32_t *tokens,
+                                           size_t n_tokens,
+                                           float *vector,
+                                           size_t capacity,
+                                           size_t *len);
+
+/// Says how well each of `n_documents` documents answers the query: `scores[i]`, of which there must be room for n_documents, is
+/// the model's number for document i; higher is better. It is a logit, or of a model that says yes or no (Qwen3-Reranker) the
+/// probability of yes. A classifier of several labels is GABION_ERROR_UNSUPPORTED: gabion_embedder_classify has its scores.
+GABION_API
+gabion_status gabion_embedder_rerank(gabion_embedder *embedder,
+                                     const char *query,
+                                     size_t query_len,
+                                     const gabion_string *documents,
+                                     size_t n_documents,
+                                     float *scores);
+
+/// Says what a classifier makes of each of `n_texts` texts, or of each pair where `seconds` is not NULL: n_scores logits of each,
+/// one after another. Room and length as for gabion_embedder_embed.
+GABION_API
+gabion_status gabion_embedder_classify(gabion_embedder *embedder,
+                                       const gabion_string *texts,
+                                       const gabion_string *seconds,
+                                       size_t n_texts,
+                                       float *scores,
+                                       size_t capacity,
+                                       size_t *len);
+
+/// Guesses the tokens that a text has as masks (`[MASK]`): of each mask the `top` likeliest, best first, mask after mask. Arrays
+/// out as above.
+GABION_API
+gabion_status gabion_embedder_fill_mask(gabion_embedder *embedder,
+                                        const char *text_data,
+                                        size_t text_len,
+                                        size_t top,
+                                        gabion_guess *guesses,
+                                        size_t capacity,
+                                        size_t *len);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -101,6 +101,12 @@ struct GenerateOptions : gabion_generate_options {
     }
 };
 
+/// Owns its prefixes, which take the place of the C struct's.
+struct EmbedderOptions : gabion_embedder_options {
+    std::string query_prefix_text, document_prefix_text;
+    EmbedderOptions() : gabion_embedder_options() { gabion_embedder_options_init(this, sizeof(gabion_embedder_options)); }
+};
+
 namespace detail {
 
 /// Throws where `status` is an error; returns it otherwise.
@@ -115,6 +121,7 @@ struct Free {
     void operator()(gabion_fit *it) const noexcept { gabion_fit_free(it); }
     void operator()(gabion_session *it) const noexcept { gabion_session_free(it); }
     void operator()(gabion_generation *it) const noexcept { gabion_generation_free(it); }
+    void operator()(gabion_embedder *it) const noexcept { gabion_embedder_free(it); }
 };
 
 template <class T> using Handle = std::unique_ptr<T, Free>;
@@ -124,6 +131,12 @@ template <class T> T sized() {
     T it = T();
     it.struct_size = sizeof(T);
     return it;
+}
+
+inline std::vector<gabion_string> views(const std::vector<std::string> &texts) {
+    std::vector<gabion_string> list;
+    for (const std::string &text : texts) list.push_back(gabion_string{text.data(), text.size()});
+    return list;
 }
 
 inline DeviceInfo device_info(const gabion_device_info &info) {
@@ -468,8 +481,7 @@ class Session {
         std::vector<gabion_string> list;
         gabion_generate_options c;
 
-        explicit Stops(const GenerateOptions &options) : list(), c(options) {
-            for (const std::string &stop : options.stop_strings) list.push_back(gabion_string{stop.data(), stop.size()});
+        explicit Stops(const GenerateOptions &options) : list(detail::views(options.stop_strings)), c(options) {
             c.stop = list.data();
             c.n_stop = list.size();
         }
@@ -478,6 +490,109 @@ class Session {
     };
 
     detail::Handle<gabion_session> handle_;
+};
+
+/// Runs whole texts through an encoder, several in one pass. One thread at a time; `cancel` from any.
+class Embedder {
+  public:
+    explicit Embedder(const Model &model, const EmbedderOptions &options = EmbedderOptions()) {
+        gabion_embedder_options c = options;
+        const std::string &query = options.query_prefix_text, &document = options.document_prefix_text;
+        c.query_prefix = query.data(), c.query_prefix_len = query.size();
+        c.document_prefix = document.data(), c.document_prefix_len = document.size();
+        gabion_embedder *made = nullptr;
+        detail::check(gabion_embedder_new(model.get(), &c, &made));
+        handle_.reset(made);
+    }
+
+    /// Stops the running call; see gabion_embedder_cancel.
+    void cancel() const noexcept { gabion_embedder_cancel(get()); }
+    gabion_embedder_info info() const {
+        gabion_embedder_info info = detail::sized<gabion_embedder_info>();
+        detail::check(gabion_embedder_get_info(get(), &info));
+        return info;
+    }
+
+    /// The names of a classifier's scores; empty where the file has none.
+    std::vector<std::string> labels() const {
+        std::vector<std::string> all;
+        size_t len = 0;
+        while (detail::check(gabion_embedder_label(get(), all.size(), nullptr, 0, &len)) == GABION_OK) {
+            std::string label(len + 1, '\0');
+            detail::check(gabion_embedder_label(get(), all.size(), &label[0], label.size(), nullptr));
+            all.push_back(label.substr(0, len));
+        }
+        return all;
+    }
+
+    /// A vector for each text, in order. `kind` is GABION_TEXT_*.
+    std::vector<std::vector<float>> embed(const std::vector<std::string> &texts, int32_t kind = GABION_TEXT_PLAIN) {
+        const std::vector<gabion_string> list = detail::views(texts);
+        const gabion_embedder_info it = info();
+        if (it.pooling == GABION_POOLING_NONE && !list.empty()) { // as many vectors as tokens: each text by itself
+            std::vector<std::vector<float>> all;
+            const size_t most = it.max_tokens * it.dimensions;
+            for (const gabion_string &text : list) all.push_back(floats(most, [&](float *to, size_t room, size_t *len) {
+                return gabion_embedder_embed(get(), &text, 1, kind, to, room, len);
+            }));
+            return all;
+        }
+        return rows(texts.size(), it.dimensions, [&](float *to, size_t room, size_t *len) {
+            return gabion_embedder_embed(get(), list.data(), list.size(), kind, to, room, len);
+        });
+    }
+
+    /// How well each document answers the query; see gabion_embedder_rerank.
+    std::vector<float> rerank(const std::string &query, const std::vector<std::string> &documents) {
+        const std::vector<gabion_string> list = detail::views(documents);
+        return floats(list.size(), [&](float *to, size_t room, size_t *len) {
+            return *len = room, gabion_embedder_rerank(get(), query.data(), query.size(), list.data(), room, to);
+        });
+    }
+
+    /// A classifier's scores of each text; of each pair where `seconds` are as many.
+    std::vector<std::vector<float>> classify(const std::vector<std::string> &texts,
+                                             const std::vector<std::string> &seconds = std::vector<std::string>()) {
+        const std::vector<gabion_string> first = detail::views(texts), second = detail::views(seconds);
+        if (!second.empty() && second.size() != first.size())
+            throw Error(GABION_ERROR_INVALID_ARGUMENT, "as many seconds as texts, or none");
+        const gabion_string *const pairs = second.empty() ? nullptr : second.data();
+        return rows(texts.size(), info().n_scores, [&](float *to, size_t room, size_t *len) {
+            return gabion_embedder_classify(get(), first.data(), pairs, first.size(), to, room, len);
+        });
+    }
+
+    /// The `top` likeliest tokens in each masked place, best first.
+    std::vector<gabion_guess> fill_mask(const std::string &text, size_t top) {
+        std::vector<gabion_guess> guesses(256);
+        size_t len = 0;
+        const auto call = [&] {
+            return gabion_embedder_fill_mask(get(), text.data(), text.size(), top, guesses.data(), guesses.size(), &len);
+        };
+        while (detail::check(call()) == GABION_TRUNCATED) guesses.resize(len);
+        guesses.resize(len);
+        return guesses;
+    }
+
+    gabion_embedder *get() const noexcept { return handle_.get(); }
+
+  private:
+    template <class Call> std::vector<float> floats(size_t room, Call call) {
+        std::vector<float> all(room + 1); // never without a place to write to
+        size_t len = 0;
+        detail::check(call(all.data(), room, &len));
+        all.resize(len);
+        return all;
+    }
+
+    template <class Call> std::vector<std::vector<float>> rows(size_t n, size_t width, Call call) {
+        const std::vector<float> all = floats(n * width, call);
+        std::vector<std::vector<float>> each;
+        for (size_t i = 0; i < n; ++i) each.emplace_back(all.begin() + i * width, all.begin() + (i + 1) * width);
+        return each;
+    }
+
+    detail::Handle<gabion_embedder> handle_;
 };
 
 } // namespace gabion

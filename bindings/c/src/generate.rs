@@ -249,19 +249,21 @@ unsafe fn generate_options(ptr: *const gabion_generate_options) -> Result<Genera
         max_tokens: usize::try_from(given.max_tokens).ok(),
         sampler,
         // SAFETY: passed on to the caller
-        stop: unsafe { stop_strings(&given) }?,
+        stop: unsafe { strings(given.stop, given.n_stop, "stop") }?.into_iter().map(str::to_owned).collect(),
         ignore_eog: given.ignore_eog != 0,
         logprobs: given.logprobs as usize,
     })
 }
 
+/// An array of strings.
+///
 /// # Safety
-/// The array is as the header says.
-unsafe fn stop_strings(given: &gabion_generate_options) -> Result<Vec<String>> {
+/// The array is as the header says, and does not change during `'a`.
+pub(crate) unsafe fn strings<'a>(ptr: *const gabion_string, len: usize, what: &str) -> Result<Vec<&'a str>> {
     // SAFETY: passed on to the caller
-    let read = |s: &gabion_string| unsafe { text(s.data, s.len, "stop") }.map(str::to_owned);
+    let read = |s: &gabion_string| unsafe { text(s.data, s.len, what) };
     // SAFETY: passed on to the caller
-    unsafe { slice(given.stop, given.n_stop, "stop") }?.iter().map(read).collect()
+    unsafe { slice(ptr, len, what) }?.iter().map(read).collect()
 }
 
 /// Makes the session's context `tokens` and starts to generate after them; a model with an encoder before its decoder (T5) reads

@@ -25,6 +25,8 @@ pub mod fit;
 
 pub mod generate;
 
+pub mod embed;
+
 #[cfg(test)]
 mod hostile;
 

@@ -6,12 +6,13 @@
         for text in session.generate([{"role": "user", "content": "Why is the sky blue?"}]):
             print(text, end="", flush=True)
 
-A Model is immutable and may be used from several threads. A Session is one timeline of tokens, used by one thread at a
-time; its `cancel` may be called from any. Everything here is one of these, or a plain value.
+A Model is immutable and may be used from several threads. A Session is one timeline of tokens, an Embedder makes vectors or
+scores of whole texts; each is used by one thread at a time, and its `cancel` may be called from any. Everything here is one of these, or a plain value.
 """
 
 from ._library import version
 from .chat import Chat
+from .embedder import Embedder
 from .errors import (
     Busy,
     Cancelled,
@@ -34,7 +35,7 @@ from .generation import Generation
 from .log import set_log
 from .model import Model, devices
 from .session import Session
-from .types import DeviceInfo, Fit, Message, ModelInfo, Piece, Prompt, Synced
+from .types import DeviceInfo, Fit, Guess, Message, ModelInfo, Piece, Prompt, Synced
 
 __version__ = version()
 
@@ -46,11 +47,13 @@ __all__ = [
     "DeviceError",
     "DeviceInfo",
     "DeviceLost",
+    "Embedder",
     "FileError",
     "Fit",
     "FormatError",
     "GabionError",
     "Generation",
+    "Guess",
     "InternalError",
     "InvalidArgument",
     "Message",

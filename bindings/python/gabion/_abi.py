@@ -31,6 +31,9 @@ NOT_FOUND = 3
 DEVICE_KINDS = ("cpu", "gpu", "software")
 KV_TYPES = {None: 0, "f16": 1, "f32": 2, "q8_0": 3, "q4_0": 4}
 GELUS = {None: 0, "tanh": 1, "erf": 2}
+POOLINGS = {None: 0, "none": 1, "mean": 2, "cls": 3, "last": 4}
+TEXT_KINDS = {"plain": 0, "query": 1, "document": 2}
+TASKS = ("generate", "embed", "score", "fill")
 STOP_REASONS = (None, "eog", "stop", "length", "context")
 NO_TOKEN = 0xFFFF_FFFF
 
@@ -200,6 +203,39 @@ class gabion_generation_info(Structure):
     ]
 
 
+class gabion_embedder_options(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("max_tokens", c_size_t),
+        ("batch_tokens", c_size_t),
+        ("dimensions", c_size_t),
+        ("pooling", c_int32),
+        ("normalize", c_uint32),
+        ("truncate", c_uint32),
+        ("query_prefix", c_char_p),
+        ("query_prefix_len", c_size_t),
+        ("document_prefix", c_char_p),
+        ("document_prefix_len", c_size_t),
+    ]
+
+
+class gabion_embedder_info(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("max_tokens", c_size_t),
+        ("batch_tokens", c_size_t),
+        ("dimensions", c_size_t),
+        ("n_scores", c_size_t),
+        ("bytes", c_uint64),
+        ("task", c_int32),
+        ("pooling", c_int32),
+    ]
+
+
+class gabion_guess(Structure):
+    _fields_ = [("mask", c_uint32), ("token", c_uint32), ("probability", c_float)]
+
+
 gabion_piece_fn = CFUNCTYPE(c_bool, POINTER(gabion_piece), c_void_p)
 
 STRUCTS = [
@@ -217,9 +253,12 @@ STRUCTS = [
     gabion_token_logprob,
     gabion_piece,
     gabion_generation_info,
+    gabion_embedder_options,
+    gabion_embedder_info,
+    gabion_guess,
 ]
 
-_handle = c_void_p  # gabion_runtime *, gabion_model *, gabion_session *, gabion_generation *, gabion_fit *
+_handle = c_void_p  # gabion_runtime *, gabion_model *, gabion_session *, gabion_generation *, gabion_fit *, gabion_embedder *
 _made = POINTER(c_void_p)
 _status = c_int32
 _size_out = POINTER(c_size_t)
@@ -228,6 +267,8 @@ _text = [c_char_p, c_size_t]
 _text_out = [c_void_p, c_size_t, _size_out]
 _ids_out = [_ids, c_size_t, _size_out]
 _ids_in = [_ids, c_size_t]
+_texts_in = [POINTER(gabion_string), c_size_t]
+_floats_out = [POINTER(c_float), c_size_t, _size_out]
 
 # name: (result, arguments)
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
@@ -293,5 +334,22 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
             c_void_p,
             POINTER(gabion_generation_info),
         ],
+    ),
+    "gabion_embedder_options_init": (_status, [POINTER(gabion_embedder_options), c_size_t]),
+    "gabion_embedder_new": (_status, [_handle, POINTER(gabion_embedder_options), _made]),
+    "gabion_embedder_free": (None, [_handle]),
+    "gabion_embedder_cancel": (None, [_handle]),
+    "gabion_embedder_get_info": (_status, [_handle, POINTER(gabion_embedder_info)]),
+    "gabion_embedder_label": (_status, [_handle, c_size_t, *_text_out]),
+    "gabion_embedder_embed": (_status, [_handle, *_texts_in, c_int32, *_floats_out]),
+    "gabion_embedder_embed_tokens": (_status, [_handle, *_ids_in, *_floats_out]),
+    "gabion_embedder_rerank": (_status, [_handle, *_text, *_texts_in, POINTER(c_float)]),
+    "gabion_embedder_classify": (
+        _status,
+        [_handle, POINTER(gabion_string), POINTER(gabion_string), c_size_t, *_floats_out],
+    ),
+    "gabion_embedder_fill_mask": (
+        _status,
+        [_handle, *_text, c_size_t, POINTER(gabion_guess), c_size_t, _size_out],
     ),
 }

@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional, Sequence, Union
 from . import _abi
 from ._library import Handle, check, choice, ids_in, ids_out, initial, lib, text_out, user_callback
 from .chat import Chat
+from .embedder import Embedder
 from .session import Session
 from .types import DeviceInfo, ModelInfo
 
@@ -220,6 +221,39 @@ class Model:
         kv: element type of the cache, "f16", "f32", or on the CPU "q8_0" or "q4_0"; None for what suits
             the model."""
         return Session(self, n_ctx=n_ctx, n_batch=n_batch, kv=kv)
+
+    def embedder(
+        self,
+        *,
+        max_tokens: int = 0,
+        batch_tokens: int = 0,
+        dimensions: int = 0,
+        pooling: Optional[str] = None,
+        normalize: bool = True,
+        truncate: bool = False,
+        query_prefix: str = "",
+        document_prefix: str = "",
+    ) -> Embedder:
+        """Makes vectors or scores of whole texts, if the model is an encoder, a reranker or another that does not generate.
+
+        max_tokens: of the longest text; 0 for the smaller of 512 and what the model was trained for.
+        batch_tokens: that go through the model at once, of as many texts as fit; 0 for what the device prefers.
+        dimensions: numbers of a vector to keep (models trained by Matryoshka losses allow it); 0 for all.
+        pooling: "mean", "cls", "last", or "none" for every token's state; None for what the file says.
+        normalize: whether vectors have length 1.
+        truncate: cut longer texts (of a pair the second) instead of raising ContextFull.
+        query_prefix, document_prefix: what the model's makers want before texts of these kinds."""
+        return Embedder(
+            self,
+            max_tokens=max_tokens,
+            batch_tokens=batch_tokens,
+            dimensions=dimensions,
+            pooling=pooling,
+            normalize=normalize,
+            truncate=truncate,
+            query_prefix=query_prefix,
+            document_prefix=document_prefix,
+        )
 
     def chat(self, system: Optional[str] = None, **session: Any) -> Chat:
         """A conversation with its own session, made with the given options."""

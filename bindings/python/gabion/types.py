@@ -107,6 +107,15 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """A guess at a masked token."""
+
+    token: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Synced:
     """What `Session.sync` did, in tokens."""
 

@@ -39,6 +39,17 @@ def smollm2() -> Path:
 
 
 @pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small random models: decoder, encoder, classifier, reranker, fills."""
+    program = Path(os.environ["GABION_LIBRARY"]).parent / ("gabion-toys.exe" if sys.platform == "win32" else "gabion-toys")
+    if not program.exists():
+        pytest.skip(f"{program} is not here: cargo build makes it")
+    folder = tmp_path_factory.mktemp("toys")
+    subprocess.run([program, folder], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def model_path(request: pytest.FixtureRequest) -> Path:
     """The smallest model there is."""
     tiny = shared("tiny/llama.gguf")

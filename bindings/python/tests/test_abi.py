@@ -13,7 +13,7 @@ from gabion import _abi, errors
 
 HEADER = re.sub(r"//.*", "", (ROOT / "include/gabion.h").read_text())
 HEADER = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.DOTALL)
-HANDLES = {f"gabion_{name}" for name in ("runtime", "model", "session", "generation", "fit")}
+HANDLES = {f"gabion_{name}" for name in ("runtime", "model", "session", "generation", "fit", "embedder")}
 SCALARS = {
     "bool": ctypes.c_bool,
     "double": ctypes.c_double,
@@ -125,6 +125,10 @@ def test_constants():
     assert kinds == {(name or "default").upper(): value for name, value in _abi.KV_TYPES.items()}
     forms = {name[5:]: value for name, value in found.items() if name.startswith("GELU_")}
     assert forms == {(name or "default").upper(): value for name, value in _abi.GELUS.items()}
+    poolings = {name[8:]: value for name, value in found.items() if name.startswith("POOLING_")}
+    assert poolings == {(name or "default").upper(): value for name, value in _abi.POOLINGS.items()}
+    assert [found[f"TEXT_{kind.upper()}"] for kind in _abi.TEXT_KINDS] == list(_abi.TEXT_KINDS.values())
+    assert [found[f"TASK_{task.upper()}"] for task in _abi.TASKS[1:]] == [1, 2, 3]
     stops = ["NONE", "EOG", "STRING", "MAX_TOKENS", "CONTEXT"]
     assert [found[f"STOP_{name}"] for name in stops] == list(range(len(_abi.STOP_REASONS)))
     assert "GABION_NO_TOKEN UINT32_MAX" in HEADER and _abi.NO_TOKEN == 2**32 - 1

@@ -2,22 +2,30 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::tools::{compile, compile_with, folder, have, model, prefix, root, run, valgrind};
+use crate::tools::{compile, compile_with, encoders, folder, have, model, prefix, root, run, valgrind};
 
 /// Compiles a program of `tests/abi`, runs it, and runs it under valgrind.
 #[track_caller]
 fn passes(name: &str, standard: &str) {
+    passes_on(name, standard, &[model()]);
+}
+
+/// The same with these models.
+#[track_caller]
+fn passes_on(name: &str, standard: &str, models: &[&Path]) {
     if !have("gcc") || !have("g++") {
         return;
     }
     let program = compile(&format!("tests/abi/{name}"), standard);
     let ends_well = format!("{}: ok", name.split('.').next().unwrap());
-    let printed = run(Command::new(&program).arg(model()));
+    let printed = run(Command::new(&program).args(models));
     assert!(printed.contains(&ends_well), "{printed}");
     if have("valgrind") {
-        let printed = run(&mut valgrind(&program, &[model().as_os_str()]));
+        let models: Vec<_> = models.iter().map(|model| model.as_os_str()).collect();
+        let printed = run(&mut valgrind(&program, &models));
         assert!(printed.contains(&ends_well), "{printed}");
     }
 }
@@ -30,6 +38,14 @@ fn arguments() {
 #[test]
 fn fit() {
     passes("fit.c", "c99");
+}
+
+#[test]
+fn embed() {
+    let paths = encoders();
+    let models = [model(), &paths[0], &paths[1], &paths[2]];
+    passes_on("embed.c", "c99", &models);
+    passes_on("embedder.cpp", "c++11", &models);
 }
 
 #[test]

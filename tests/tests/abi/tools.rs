@@ -83,6 +83,17 @@ pub(crate) fn model() -> &'static Path {
     })
 }
 
+/// Files of an encoder, a classifier of two labels, and a masked language model.
+pub(crate) fn encoders() -> [PathBuf; 3] {
+    use gabion_tests::toy::{bert, classifier, fills};
+    let toys = [("encoder", bert()), ("classifier", classifier()), ("fills", fills())];
+    toys.map(|(name, toy)| {
+        let path = folder("model").join(format!("{name}.gguf"));
+        std::fs::write(&path, toy.bytes()).unwrap();
+        path
+    })
+}
+
 /// Compiles a C or C++ file of the repository against the installed library; the program.
 pub(crate) fn compile(source: &str, standard: &str) -> PathBuf {
     let compiler = if source.ends_with(".c") { "gcc" } else { "g++" };

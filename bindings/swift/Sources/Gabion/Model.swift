@@ -166,6 +166,11 @@ public final class Model: @unchecked Sendable {  // the library's own contract: 
     public func session(contextSize: Int = 0) throws -> Session {
         try Session(self, contextSize: contextSize)
     }
+
+    /// Makes vectors or scores of whole texts, if the model is an encoder, a reranker or another that does not generate.
+    public func embedder(_ options: EmbedderOptions = EmbedderOptions()) throws -> Embedder {
+        try Embedder(self, options)
+    }
 }
 
 /// Carries a closure through a C callback.
