@@ -6,7 +6,7 @@ import { Handoff } from './handoff.js';
 import { files, type FileInput } from './sources.js';
 import { deferred } from './task.js';
 import type {
-  Fit, GenerateOptions, LoadOptions, MemoryInfo, ModelInfo, Piece, Progress, Prompt, SessionInfo, SessionOptions, StopReason,
+  EmbedderInfo, EmbedderOptions, Fit, GenerateOptions, Guess, LoadOptions, MemoryInfo, ModelInfo, Piece, Progress, Prompt, SessionInfo, SessionOptions, StopReason,
   Synced, Timings, Tokens,
 } from './types.js';
 
@@ -114,6 +114,7 @@ export class Engine {
   #runtime: wasm.Runtime | undefined;
   #model: wasm.Model | undefined;
   #sessions = new Map<number, wasm.Session>();
+  #embedders = new Map<number, wasm.Embedder>();
   #streams = new Map<number, Stream>();
   #lastId = 0;
 
@@ -188,6 +189,43 @@ export class Engine {
     return { session: this.#lastId, ...session.info() };
   }
 
+  embedder(options: EmbedderOptions): { embedder: number } & EmbedderInfo {
+    const embedder = this.#loaded().embedder(options);
+    this.#embedders.set(++this.#lastId, embedder);
+    return { embedder: this.#lastId, ...embedder.info() };
+  }
+
+  embed(args: { embedder: number; texts: string[]; kind: string }, { signal }: Context): Promise<Float32Array[]> {
+    const embedder = this.#embedder(args.embedder);
+    return cancellable(embedder, signal, embedder.embed(args.texts, args.kind) as Promise<Float32Array[]>);
+  }
+
+  embedTokens(args: { embedder: number; tokens: Tokens }, { signal }: Context): Promise<Float32Array> {
+    const embedder = this.#embedder(args.embedder);
+    return cancellable(embedder, signal, embedder.embedTokens(Uint32Array.from(args.tokens)));
+  }
+
+  rerank(args: { embedder: number; query: string; documents: string[] }, { signal }: Context): Promise<Float32Array> {
+    const embedder = this.#embedder(args.embedder);
+    return cancellable(embedder, signal, embedder.rerank(args.query, args.documents));
+  }
+
+  classify(args: { embedder: number; texts: string[]; seconds: string[] }, { signal }: Context): Promise<Float32Array[]> {
+    const embedder = this.#embedder(args.embedder);
+    return cancellable(embedder, signal, embedder.classify(args.texts, args.seconds) as Promise<Float32Array[]>);
+  }
+
+  fillMask(args: { embedder: number; text: string; top: number }, { signal }: Context): Promise<Guess[][]> {
+    const embedder = this.#embedder(args.embedder);
+    return cancellable(embedder, signal, embedder.fillMask(args.text, args.top) as Promise<Guess[][]>);
+  }
+
+  closeEmbedder(args: { embedder: number }) {
+    const embedder = this.#embedder(args.embedder);
+    this.#embedders.delete(args.embedder);
+    embedder.free();
+  }
+
   sync(args: { session: number; tokens: Tokens }, { signal }: Context): Promise<Synced> {
     const session = this.#session(args.session);
     return cancellable(session, signal, session.sync(Uint32Array.from(args.tokens)));
@@ -256,6 +294,7 @@ export class Engine {
   /** Frees everything on the device. */
   async dispose() {
     for (const session of [...this.#sessions.keys()]) await this.closeSession({ session });
+    for (const embedder of [...this.#embedders.keys()]) this.closeEmbedder({ embedder });
     this.#model?.free();
     this.#runtime?.free();
     this.#model = this.#runtime = undefined;
@@ -270,6 +309,12 @@ export class Engine {
     const session = this.#sessions.get(id);
     if (!session) throw new GabionError('disposed', 'the session is disposed');
     return session;
+  }
+
+  #embedder(id: number): wasm.Embedder {
+    const embedder = this.#embedders.get(id);
+    if (!embedder) throw new GabionError('disposed', 'the embedder is disposed');
+    return embedder;
   }
 
   #stream(id: number): Stream {
@@ -322,9 +367,9 @@ function produce(session: wasm.Session, tokens: Uint32Array, options: GenerateAr
   return { stream, ready: ready.promise };
 }
 
-/** `work`, with the session told to stop when `signal` aborts. */
-async function cancellable<T>(session: wasm.Session, signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const cancel = () => session.cancel();
+/** `work`, with whoever does it told to stop when `signal` aborts. */
+async function cancellable<T>(worker: { cancel(): void }, signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const cancel = () => worker.cancel();
   if (signal.aborted) cancel();
   signal.addEventListener('abort', cancel);
   try {

@@ -1,13 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // `Model`: a loaded model, wherever it runs.
 
+import { Embedder } from './embedder.js';
 import type { LoadArgs } from './engine.js';
 import { invalid } from './errors.js';
 import { absolute, inputs } from './sources.js';
 import { LocalPort, type Port, WorkerPort } from './port.js';
 import { Session } from './session.js';
 import type {
-  Fit, FitOptions, LoadOptions, MemoryInfo, Message, ModelInfo, ModelSource, SessionOptions, Tokens,
+  EmbedderOptions, Fit, FitOptions, LoadOptions, MemoryInfo, Message, ModelInfo, ModelSource, SessionOptions, Tokens,
 } from './types.js';
 
 type Where = Pick<LoadOptions, 'device' | 'level' | 'exact' | 'gelu' | 'worker' | 'wasm'>;
@@ -92,6 +93,17 @@ export class Model implements AsyncDisposable {
   async session(options: SessionOptions = {}): Promise<Session> {
     const { session, ...info } = await this.#port.call('session', { ...options });
     return new Session(this.#port, session, info);
+  }
+
+  /** Makes vectors or scores of whole texts, if the model is an encoder, a reranker or another that does not generate. */
+  async embedder(options: EmbedderOptions = {}): Promise<Embedder> {
+    for (const name of ['maxTokens', 'batchTokens', 'dimensions'] as const) {
+      const value = options[name];
+      const fine = value === undefined || (Number.isInteger(value) && value >= 0 && value < 2 ** 32);
+      if (!fine) throw invalid(`${name} is ${value}, not a count`);
+    }
+    const { embedder, ...info } = await this.#port.call('embedder', { ...options });
+    return new Embedder(this.#port, embedder, info);
   }
 
   /** What is held, in bytes. */

@@ -136,6 +136,50 @@ export interface SessionInfo {
   bytes: number;
 }
 
+export interface EmbedderOptions {
+  /** Tokens of the longest text. Default: the smaller of 512 and what the model was trained with. */
+  maxTokens?: number;
+  /** Tokens that go through the model at once, of as many texts as fit. Default: what the device prefers. At least `maxTokens`. */
+  batchTokens?: number;
+  /** Elements of a vector to keep, from the first on (models trained by Matryoshka losses allow it). Default: all. */
+  dimensions?: number;
+  /** How tokens' states become a vector. Default: what the file says, or else `mean`. `none` keeps every token's. */
+  pooling?: 'none' | 'mean' | 'cls' | 'last';
+  /** Whether vectors have length 1. Default true. */
+  normalize?: boolean;
+  /** Cuts longer texts (of a pair the second) instead of failing with `context_full`. Default false. */
+  truncate?: boolean;
+  /** Put before texts of kind `query`, as the model's makers ask for. */
+  queryPrefix?: string;
+  /** Put before texts of kind `document`. */
+  documentPrefix?: string;
+}
+
+export interface EmbedderInfo {
+  /** What the model is for: vectors, scores, or masked words. */
+  task: 'embed' | 'score' | 'fill';
+  pooling: 'none' | 'mean' | 'cls' | 'last';
+  /** Elements of a vector; with pooling `none`, of each token's. */
+  dimensions: number;
+  /** Tokens of the longest text. */
+  maxTokens: number;
+  /** Most tokens that go through the model at once. */
+  batchTokens: number;
+  /** Scores of a text; 0 where the model gives none. */
+  scores: number;
+  /** Their names; empty where the file has none. */
+  labels: string[];
+  /** Bytes of activations on the device. */
+  bytes: number;
+}
+
+/** A guess at a masked token. */
+export interface Guess {
+  id: number;
+  text: string;
+  probability: number;
+}
+
 export interface Message {
   /** `system`, `user`, `assistant`, or what else the model's template knows. */
   role: string;

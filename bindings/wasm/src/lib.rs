@@ -5,10 +5,11 @@
 #![cfg(target_arch = "wasm32")]
 #![allow(
     clippy::await_holding_refcell_ref,
-    reason = "it is the session's lock: a second call is refused, never kept waiting"
+    reason = "it is the session's or embedder's lock: a second call is refused, never kept waiting"
 )]
 
 mod convert;
+mod embedder;
 mod failure;
 mod fit;
 mod generate;
@@ -17,8 +18,9 @@ mod options;
 mod session;
 mod source;
 
+pub use embedder::Embedder;
 pub use failure::on_panic;
 pub use model::{Model, Runtime, version};
-pub use options::{JsGenerateOptions, JsSessionOptions};
+pub use options::{JsEmbedderOptions, JsGenerateOptions, JsSessionOptions};
 pub use session::Session;
 pub use source::JsFile;

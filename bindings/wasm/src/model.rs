@@ -5,8 +5,9 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::object;
+use crate::embedder::Embedder;
 use crate::failure::to_js;
-use crate::options::{self, JsModelOptions, JsSessionOptions};
+use crate::options::{self, JsEmbedderOptions, JsModelOptions, JsSessionOptions};
 use crate::session::Session;
 use crate::source::{JsFile, JsSource};
 
@@ -101,6 +102,12 @@ impl Model {
         let messages = roles.into_iter().zip(contents).map(|(role, content)| Message { role, content });
         let options = ChatOptions { add_generation_prompt: answer, ..ChatOptions::default() };
         self.0.chat_tokens(&messages.collect::<Vec<_>>(), &options).map_err(to_js)
+    }
+
+    /// Makes vectors or scores of texts.
+    pub fn embedder(&self, options: &JsEmbedderOptions) -> Result<Embedder, JsValue> {
+        let options = options::embedder(options).map_err(to_js)?;
+        Ok(Embedder::new(self.0.embedder(&options).map_err(to_js)?))
     }
 
     /// A new session, with an empty context.

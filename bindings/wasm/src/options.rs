@@ -1,6 +1,6 @@
 //! Options that TypeScript has checked, read field by field.
 
-use gabion::{Gelu, GenerateOptions, KvType, ModelOptions, SamplerOptions, SessionOptions};
+use gabion::{EmbedderOptions, Gelu, GenerateOptions, KvType, ModelOptions, Pooling, SamplerOptions, SessionOptions};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -20,6 +20,25 @@ extern "C" {
     fn batch_size(this: &JsSessionOptions) -> Option<u32>;
     #[wasm_bindgen(method, getter)]
     fn kv(this: &JsSessionOptions) -> Option<String>;
+
+    /// `EmbedderOptions` of `js/types.ts`.
+    pub type JsEmbedderOptions;
+    #[wasm_bindgen(method, getter, js_name = maxTokens)]
+    fn max_tokens(this: &JsEmbedderOptions) -> Option<u32>;
+    #[wasm_bindgen(method, getter, js_name = batchTokens)]
+    fn batch_tokens(this: &JsEmbedderOptions) -> Option<u32>;
+    #[wasm_bindgen(method, getter)]
+    fn dimensions(this: &JsEmbedderOptions) -> Option<u32>;
+    #[wasm_bindgen(method, getter)]
+    fn pooling(this: &JsEmbedderOptions) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn normalize(this: &JsEmbedderOptions) -> Option<bool>;
+    #[wasm_bindgen(method, getter)]
+    fn truncate(this: &JsEmbedderOptions) -> Option<bool>;
+    #[wasm_bindgen(method, getter, js_name = queryPrefix)]
+    fn query_prefix(this: &JsEmbedderOptions) -> Option<String>;
+    #[wasm_bindgen(method, getter, js_name = documentPrefix)]
+    fn document_prefix(this: &JsEmbedderOptions) -> Option<String>;
 
     /// `GenerateOptions` of `js/types.ts`.
     pub type JsGenerateOptions;
@@ -60,6 +79,27 @@ pub(crate) fn session(js: &JsSessionOptions) -> Result<SessionOptions, gabion::E
     let kv = js.kv().as_ref().map(known).transpose()?;
     let (n_ctx, n_batch) = (js.context_size().unwrap_or(0) as usize, js.batch_size().unwrap_or(0) as usize);
     Ok(SessionOptions { n_ctx, n_batch, kv })
+}
+
+pub(crate) fn embedder(js: &JsEmbedderOptions) -> Result<EmbedderOptions, gabion::Error> {
+    let known = |name: &String| match name.as_str() {
+        "none" => Ok(Pooling::None),
+        "mean" => Ok(Pooling::Mean),
+        "cls" => Ok(Pooling::First),
+        "last" => Ok(Pooling::Last),
+        _ => Err(gabion::Error::InvalidArgument(format!("pooling '{name}': none, mean, cls and last are known"))),
+    };
+    let size = |n: Option<u32>| n.unwrap_or(0) as usize;
+    Ok(EmbedderOptions {
+        max_tokens: size(js.max_tokens()),
+        batch_tokens: size(js.batch_tokens()),
+        dimensions: size(js.dimensions()),
+        pooling: js.pooling().as_ref().map(known).transpose()?,
+        normalize: js.normalize().unwrap_or(true),
+        truncate: js.truncate().unwrap_or(false),
+        query_prefix: js.query_prefix().unwrap_or_default(),
+        document_prefix: js.document_prefix().unwrap_or_default(),
+    })
 }
 
 pub(crate) fn generate(js: &JsGenerateOptions) -> GenerateOptions {
