@@ -22,7 +22,11 @@ impl Session {
     ) -> Result<String, JsValue> {
         let options = options::generate(&options);
         let mut session = self.lock().map_err(to_js)?;
-        let synced = session::sync(&mut session, &tokens).await.map_err(to_js)?;
+        let synced = match session.model().decoder_start() {
+            Some(_) => session.encode_async(&tokens).await,
+            None => session::sync(&mut session, &tokens).await,
+        };
+        let synced = synced.map_err(to_js)?;
         prompt.call2(&JsValue::NULL, &synced.reused.into(), &synced.computed.into())?;
         let (mut generation, _) = session.generate_async(&tokens, &options).await.map_err(to_js)?;
         push_all(&mut generation, &piece).await?;
