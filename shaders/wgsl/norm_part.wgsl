@@ -8,6 +8,8 @@ struct Shape {
     eps: f32,
 }
 override WIDTH: u32 = 256u;
+// 0: every weight is 1
+override WEIGHTED: u32 = 1u;
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
@@ -23,6 +25,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let factor = inverseSqrt(sum_of_all(lane, squares) / f32(shape.n) + shape.eps);
     for (var i = lane; i < shape.n; i += WIDTH) {
-        x[at + i] *= factor * weight[weights + i];
+        var w = 1.0;
+        if (WEIGHTED != 0u) {
+            w = weight[weights + i];
+        }
+        x[at + i] *= factor * w;
     }
 }

@@ -1,4 +1,4 @@
-// x = factor * x in place, then cap * tanh(x / cap) unless cap is 0; columns over x, rows over y.
+// x = factor * by * x in place, then cap * tanh(x / cap) unless cap is 0; columns over x, rows over y.
 struct Shape {
     n: u32,
     stride: u32,
@@ -7,13 +7,19 @@ struct Shape {
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read> by: array<f32>;
+// 0: there is no such factor
+override BY: u32 = 0u;
 #import shared/tanh
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < shape.n) {
         let at = id.y * shape.stride + id.x;
-        let value = shape.factor * x[at];
+        var value = shape.factor * x[at];
+        if (BY != 0u) {
+            value *= by[0];
+        }
         x[at] = value;
         if (shape.cap != 0.0) {
             x[at] = shape.cap * accurate_tanh(value / shape.cap);

@@ -5,7 +5,7 @@ use super::keys::{Keys, MAX_WIDTH};
 use super::rope;
 use super::spec::{
     Activation, AttentionSpec, FfnSpec, Gating, LayerSpec, LinearSpec, MAX_EXPERTS, Mask, Mixer, MixtureSpec,
-    ModelSpec, NormKind, NormSpec, Norms, QkNorm, Qkv, Rope, RopeStyle,
+    ModelSpec, NormKind, NormSpec, Norms, PerLayerBlock, PerLayerSpec, QkNorm, Qkv, Rope, RopeStyle,
 };
 use crate::error::{Error, Result};
 
@@ -20,6 +20,10 @@ pub(super) struct Decoder {
     /// What makes a layer's queries, keys and values.
     pub(super) qkv: fn(&Keys<'_>, &Sizes, usize) -> Result<Qkv>,
     pub(super) qk_norm: Option<QkNorms>,
+    /// Values are RMS-normed, each head by itself.
+    pub(super) value_norm: bool,
+    /// Layers whose keys and values others attend to in place of their own.
+    pub(super) kv_from: Vec<Option<usize>>,
     /// What stands in a layer's place of attention, if anything does.
     pub(super) mixer: fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>,
     pub(super) embedding_scale: f32,
@@ -42,6 +46,8 @@ pub(super) struct Decoder {
     pub(super) normalized: bool,
     /// The table `position_embd` is added to embeddings.
     pub(super) positions: bool,
+    /// Width of what each layer takes of a table of its own.
+    pub(super) per_layer: Option<usize>,
     pub(super) ropes: Vec<Rope>,
     /// Per layer: its window, and its index into `ropes`.
     pub(super) layers: Vec<(Option<usize>, usize)>,
@@ -78,7 +84,8 @@ pub(super) struct Sizes {
     pub(super) n_ctx_train: usize,
     pub(super) heads: Vec<usize>,
     pub(super) kv_heads: Vec<usize>,
-    pub(super) head_dim: usize,
+    /// Elements per head, by layer.
+    pub(super) head_dims: Vec<usize>,
     pub(super) n_rot: usize,
     pub(super) n_ff: Vec<usize>,
     pub(super) n_vocab: usize,
@@ -112,7 +119,7 @@ impl Sizes {
             n_ctx_train: keys.context_length()?,
             heads,
             kv_heads,
-            head_dim,
+            head_dims: vec![head_dim; n_layer],
             n_rot,
             n_ff: keys.per_layer("feed_forward_length", n_layer, None, hybrid)?,
             n_vocab: vocabulary(keys)?,
@@ -169,6 +176,8 @@ impl Decoder {
             gated: true,
             qkv: direct,
             qk_norm: None,
+            value_norm: false,
+            kv_from: vec![None; sizes.n_layer],
             mixer: |_, _, _| Ok(None),
             embedding_scale: 1.0,
             residual_scale: 1.0,
@@ -180,6 +189,7 @@ impl Decoder {
             embedding_norm: false,
             output_norm: "output_norm",
             positions: false,
+            per_layer: None,
             sinks: false,
             normalized: true,
             ropes: vec![rope],
@@ -208,6 +218,7 @@ impl Decoder {
             embedding,
             positions: self.positions.then(positions).transpose()?,
             types: if self.encoder { types(keys, sizes.n_embd)? } else { None },
+            per_layer: self.per_layer.map(|width| per_layer(keys, sizes, width)).transpose()?,
             embedding_norm: self.embedding_norm.then(|| norm("token_embd_norm")).transpose()?,
             // where the stream is normed, the last block's norm is the last of all
             output_norm: match layers.last_mut().and_then(|layer| layer.ffn_norms.stream.take()) {
@@ -257,7 +268,20 @@ impl Decoder {
             ffn_norms: norms(ffn)?,
             ffn: self.ffn(keys, s, i)?,
             mixture: self.mixture(keys, s, i)?,
+            per_layer: self.per_layer.map(|width| self.per_layer_block(keys, s, i, width)).transpose()?,
+            output_scale: keys.optional(&format!("blk.{i}.layer_output_scale.weight"), &[1])?,
             parallel: self.parallel,
+        })
+    }
+
+    /// What a layer does with its share of the per-layer inputs.
+    fn per_layer_block(&self, keys: &Keys<'_>, s: &Sizes, i: usize, width: usize) -> Result<PerLayerBlock> {
+        let name = |part: &str| format!("blk.{i}.{part}");
+        Ok(PerLayerBlock {
+            gate: keys.linear(&name("inp_gate"), s.n_embd, width)?,
+            activation: self.activation,
+            output: keys.linear(&name("proj"), width, s.n_embd)?,
+            norm: self.norm_spec(keys, &name("post_norm"), s.n_embd)?,
         })
     }
 
@@ -320,7 +344,7 @@ impl Decoder {
 
     fn attention(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<AttentionSpec> {
         let name = |part: &str| format!("blk.{i}.{part}");
-        let (heads, kv_heads, head_dim) = (s.heads[i], s.kv_heads[i], s.head_dim);
+        let (heads, kv_heads, head_dim) = (s.heads[i], s.kv_heads[i], s.head_dims[i]);
         let (window, rope) = self.layers[i];
         if heads == 0 || kv_heads == 0 || head_dim == 0 {
             return Err(keys.bad("attention.head_count", format!("layer {i} has no heads")));
@@ -334,8 +358,8 @@ impl Decoder {
         let qk_norm = self.qk_norm.map(|norms| {
             let whole = norms == QkNorms::Whole;
             let norm = |part: &str, all| keys.tensor(&name(part), &[if whole { all } else { head_dim }]);
-            let (q, k) = (norm("attn_q_norm.weight", q_width)?, norm("attn_k_norm.weight", kv_width)?);
-            Ok::<_, Error>(QkNorm { q, k, whole })
+            let k = self.kv_from[i].is_none().then(|| norm("attn_k_norm.weight", kv_width)).transpose()?;
+            Ok::<_, Error>(QkNorm { q: norm("attn_q_norm.weight", q_width)?, k, whole })
         });
         Ok(AttentionSpec {
             heads,
@@ -350,6 +374,8 @@ impl Decoder {
             window,
             rope,
             qk_norm: qk_norm.transpose()?,
+            value_norm: self.value_norm,
+            kv_from: self.kv_from[i],
             qkv,
             o: keys.linear(&name("attn_output"), out_width, s.n_embd)?,
         })
@@ -368,10 +394,11 @@ pub(super) fn gated(keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Qkv> {
 
 /// Query, key and value projections, the first of which makes so many parts for each head.
 fn projections(keys: &Keys<'_>, s: &Sizes, i: usize, parts: usize) -> Result<Vec<LinearSpec>> {
-    if keys.width_or("attention.value_length", s.head_dim)? != s.head_dim {
+    let head_dim = s.head_dims[i];
+    if keys.width_or("attention.value_length", head_dim)? != head_dim {
         return Err(Error::Unsupported("value heads of another size than key heads".into()));
     }
-    let (q_width, kv_width) = (s.heads[i] * s.head_dim, s.kv_heads[i] * s.head_dim);
+    let (q_width, kv_width) = (s.heads[i] * head_dim, s.kv_heads[i] * head_dim);
     let parts = [("attn_q", parts * q_width), ("attn_k", kv_width), ("attn_v", kv_width)];
     let parts = parts.map(|(part, outputs)| (format!("blk.{i}.{part}"), outputs));
     keys.linears(&format!("blk.{i}.attn_qkv"), &parts, s.n_embd)
@@ -386,6 +413,16 @@ fn groups(keys: &Keys<'_>, experts: usize, used: usize) -> Result<Option<(usize,
         return Err(keys.bad("expert_group_used_count", problem));
     }
     Ok((all > 1).then_some((all, open)))
+}
+
+fn per_layer(keys: &Keys<'_>, s: &Sizes, width: usize) -> Result<PerLayerSpec> {
+    let all = keys.product("embedding_length_per_layer_input", s.n_layer, width)?;
+    Ok(PerLayerSpec {
+        width,
+        table: keys.tensor("per_layer_token_embd.weight", &[all, s.n_vocab])?,
+        projection: keys.linear("per_layer_model_proj", s.n_embd, all)?,
+        norm: keys.tensor("per_layer_proj_norm.weight", &[width])?,
+    })
 }
 
 /// A table of token types: the rows of those that a file has, 2 nearly always.

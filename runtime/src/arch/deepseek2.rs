@@ -30,13 +30,11 @@ pub(super) fn spec(keys: &Keys<'_>) -> Result<ModelSpec> {
 
 fn latent(keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Qkv> {
     let name = |part: &str| format!("blk.{i}.{part}");
-    let (heads, rank) = (s.heads[i], keys.width("attention.kv_lora_rank")?);
+    let (heads, head_dim, rank) = (s.heads[i], s.head_dims[i], keys.width("attention.kv_lora_rank")?);
     let (key, value) = (keys.width("attention.key_length_mla")?, keys.width("attention.value_length_mla")?);
-    if s.kv_heads[i] != 1 || rank + s.n_rot != s.head_dim || key <= s.n_rot {
+    if s.kv_heads[i] != 1 || rank + s.n_rot != head_dim || key <= s.n_rot {
         let parts = format!("{rank} and {} rotated, of {key}", s.n_rot);
-        return Err(
-            keys.bad("attention.key_length", format!("{} is not that of one latent head ({parts})", s.head_dim))
-        );
+        return Err(keys.bad("attention.key_length", format!("{head_dim} is not that of one latent head ({parts})")));
     }
     let wide = |n: usize| keys.product("attention.head_count", heads, n);
     let (q_inputs, q, q_a) = match keys.u32("attention.q_lora_rank")?.filter(|&rank| rank > 0) {
@@ -51,7 +49,7 @@ fn latent(keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Qkv> {
     Ok(Qkv::Latent(Box::new(LatentSpec {
         q_a,
         q: keys.linear(&name(q), q_inputs, wide(key)?)?,
-        kv_a: keys.linear(&name("attn_kv_a_mqa"), s.n_embd, s.head_dim)?,
+        kv_a: keys.linear(&name("attn_kv_a_mqa"), s.n_embd, head_dim)?,
         kv_norm: keys.tensor(&name("attn_kv_a_norm.weight"), &[rank])?,
         k_b: keys.stacked(&name("attn_k_b"), key - s.n_rot, rank, heads)?,
         v_b: keys.stacked(&name("attn_v_b"), rank, value, heads)?,

@@ -8,8 +8,8 @@ mod spec;
 
 pub use spec::{
     Activation, AttentionSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LatentSpec, LayerSpec, LinearSpec,
-    MAX_EXPERTS, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, Pooling, QkNorm, Qkv, RelativeSpec,
-    Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec, Task, TransformSpec,
+    MAX_EXPERTS, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, PerLayerBlock, PerLayerSpec, Pooling,
+    QkNorm, Qkv, RelativeSpec, Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec, Task, TransformSpec,
 };
 
 use crate::error::{Error, Result};
@@ -23,6 +23,7 @@ mod falcon;
 mod gemma;
 mod gemma2;
 mod gemma3;
+mod gemma4;
 mod gpt2;
 mod gpt_oss;
 mod gptneox;
@@ -57,6 +58,7 @@ const FAMILIES: &[Family] = &[
     ("gemma", gemma::spec),
     ("gemma2", gemma2::spec),
     ("gemma3", gemma3::spec),
+    ("gemma4", gemma4::spec),
     ("phi2", phi2::spec),
     ("phi3", phi3::spec),
     ("smollm3", smollm3::spec),

@@ -78,8 +78,8 @@ pub struct LinearSpec {
 pub struct QkNorm {
     /// Weight for queries.
     pub q: String,
-    /// Weight for keys.
-    pub k: String,
+    /// Weight for keys, where the layer has its own.
+    pub k: Option<String>,
     /// Whether all heads of a row are one vector; else each head is.
     pub whole: bool,
 }
@@ -131,6 +131,10 @@ pub struct AttentionSpec {
     pub rope: usize,
     /// Norms of queries and keys.
     pub qk_norm: Option<QkNorm>,
+    /// Whether each value head is RMS-normed, without weights.
+    pub value_norm: bool,
+    /// The layer whose keys and values it attends to; then `qkv` makes queries alone.
+    pub kv_from: Option<usize>,
     /// What makes queries, keys and values; across, keys and values are of the encoder's states.
     pub qkv: Qkv,
     /// Output projection.
@@ -363,9 +367,40 @@ pub struct LayerSpec {
     pub ffn: Option<FfnSpec>,
     /// Experts, whose output is added.
     pub mixture: Option<MixtureSpec>,
+    /// What is added last, of the layer's share of `ModelSpec::per_layer`.
+    pub per_layer: Option<PerLayerBlock>,
+    /// Name of a factor on the stream after the block.
+    pub output_scale: Option<String>,
     /// Whether the feed-forward layer reads what attention reads, not its result. Without an input norm of its own it has
     /// attention's.
     pub parallel: bool,
+}
+
+/// Inputs that every layer has of its own (Gemma 3n and 4): of each token a row of a table and a projection of its embedding, as
+/// wide as all layers' shares together; (row + norm(projection)) / √2, where each share is normed by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerLayerSpec {
+    /// Columns of a layer's share.
+    pub width: usize,
+    /// Name of the table, whose rows are scaled by √width.
+    pub table: String,
+    /// Projection of embeddings, scaled by 1/√n_embd.
+    pub projection: LinearSpec,
+    /// Name of the norm's weight, the same for all shares.
+    pub norm: String,
+}
+
+/// x + norm(output(act(gate x) * share))
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerLayerBlock {
+    /// Gate.
+    pub gate: LinearSpec,
+    /// Its activation.
+    pub activation: Activation,
+    /// Output projection.
+    pub output: LinearSpec,
+    /// Norm of what is added.
+    pub norm: NormSpec,
 }
 
 /// How the states of a text's tokens become one vector.
@@ -440,6 +475,8 @@ pub struct ModelSpec {
     pub positions: Option<String>,
     /// Name of a table of token types [n_embd, types], added to embeddings.
     pub types: Option<String>,
+    /// Inputs of each layer's own.
+    pub per_layer: Option<PerLayerSpec>,
     /// Norm of embeddings.
     pub embedding_norm: Option<NormSpec>,
     /// What reads a first text, where there is such a thing.

@@ -76,6 +76,7 @@ impl Sizes {
             embedding: keys.tensor(TABLE, &[self.n_embd, n_vocab])?,
             positions: None,
             types: None,
+            per_layer: None,
             embedding_norm: None,
             encoder: None,
             layers: self.stack(keys, stack, mask, n_layer)?,
@@ -108,6 +109,8 @@ impl Sizes {
                 ffn_norms: input("ffn_norm")?,
                 ffn: Some(self.ffn(keys, name)?),
                 mixture: None,
+                per_layer: None,
+                output_scale: None,
                 parallel: false,
             })
         };
@@ -136,6 +139,8 @@ impl Sizes {
             window: None,
             rope: 0,
             qk_norm: None,
+            value_norm: false,
+            kv_from: None,
             qkv: Qkv::Direct(qkv.into_iter().collect::<Result<_>>()?),
             o: keys.linear(&format!("{base}_o"), inner, self.n_embd)?,
         })

@@ -21,7 +21,7 @@ pub(super) fn check(plan: &Plan, supported: impl Fn(TensorType) -> bool) -> Resu
         expect(whole && (weight.matrix || weight.rows == 1), name)?;
     }
     plan.buffers.iter().try_for_each(|b| expect(plan.slots.get(b.slot).is_some_and(|&w| w >= b.width), "slots"))?;
-    plan.layers.iter().try_for_each(|layer| attention(plan, layer))?;
+    plan.layers.iter().enumerate().try_for_each(|(i, layer)| attention(plan, i, layer))?;
     plan.ops().try_for_each(|op| expect(fits(plan, op)?, op_name(op)))?;
     let in_place = |op: &Op| {
         op.buffers().1 == plan.hidden
@@ -75,7 +75,7 @@ fn matrix(plan: &Plan, id: WeightId) -> Option<(usize, usize)> {
     plan.weights.get(id.0 as usize).filter(|w| w.matrix).map(|w| (w.rows, w.cols))
 }
 
-fn attention(plan: &Plan, a: &AttentionPlan) -> Result<()> {
+fn attention(plan: &Plan, layer: usize, a: &AttentionPlan) -> Result<()> {
     let heads =
         a.head_dim > 0 && a.kv_heads > 0 && a.heads > 0 && a.heads.is_multiple_of(a.kv_heads) && a.window != Some(0);
     let norms = vector(plan, a.q_norm, a.head_dim) && vector(plan, a.k_norm, a.head_dim);
@@ -89,7 +89,14 @@ fn attention(plan: &Plan, a: &AttentionPlan) -> Result<()> {
         let buckets = (4..=RELATIVE_REACH).contains(&r.buckets) && r.buckets.is_multiple_of(4);
         buckets && vector(plan, Some(r.table), a.heads * r.buckets)
     });
-    expect(heads && norms && rope && relative && vector(plan, a.sinks, a.heads), "a layer")
+    let source = a.kv_from.is_none_or(|source| source < layer && shares(&plan.layers[source], a));
+    expect(heads && norms && rope && relative && vector(plan, a.sinks, a.heads) && source, "a layer")
+}
+
+/// Whether a layer can attend to another's keys and values.
+fn shares(source: &AttentionPlan, a: &AttentionPlan) -> bool {
+    let cache = |a: &AttentionPlan| (a.kv_heads, a.head_dim, a.keys_only, a.mask, a.window);
+    source.kv_from.is_none() && cache(source) == cache(a)
 }
 
 fn fits(plan: &Plan, op: &Op) -> Result<bool> {
@@ -109,7 +116,7 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
         Op::NormPart { x, first, len, parts, weight } => {
             let end = len.checked_mul(*parts).and_then(|all| Some((all, all.checked_add(*first)?)));
             end.is_some_and(|(all, end)| {
-                let whole = vector(plan, Some(*weight), *len) || vector(plan, Some(*weight), all);
+                let whole = vector(plan, *weight, *len) || vector(plan, *weight, all);
                 *len > 0 && whole && width(x).is_ok_and(|width| end <= width)
             })
         }
@@ -181,7 +188,7 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             let whole = n > 0 && width(x)? == parts * n && first.saturating_add(parts) <= width(weights)?;
             whole && apart(weights, out) && add_fits(add, x, out)?
         }
-        Op::Scale { x, .. } => width(x)? > 0,
+        Op::Scale { x, by, .. } => width(x)? > 0 && vector(plan, *by, 1),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod latent;
 mod mixers;
+mod per_layer;
 
 use std::collections::HashMap;
 
@@ -118,13 +119,15 @@ struct Lowering<'a, 'b> {
     layers: Vec<AttentionPlan>,
     /// Which of these attend to the encoder's states, by block.
     cross: Vec<usize>,
+    /// Number of each block's own attention, if it has such.
+    numbers: Vec<usize>,
     states: Vec<usize>,
 }
 
 impl<'a, 'b> Lowering<'a, 'b> {
     fn new(spec: &'a ModelSpec, weights: &'a mut Weights<'b>) -> Self {
-        let (buffers, ops, layers, cross, states) = Default::default();
-        Self { spec, weights, buffers, ops, layers, cross, states }
+        let (buffers, ops, layers, cross, numbers, states) = Default::default();
+        Self { spec, weights, buffers, ops, layers, cross, numbers, states }
     }
 
     /// The whole plan but for its weights.
@@ -165,6 +168,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
             kv_heads: a.kv_heads,
             head_dim: a.head_dim,
             keys_only: matches!(a.qkv, Qkv::Latent(_)),
+            kv_from: a.kv_from.map(|layer| self.numbers[layer]),
             scale: a.scale,
             softcap: a.softcap,
             alibi: a.alibi,
@@ -174,7 +178,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
             window: a.window,
             rope: a.rope,
             q_norm: self.weights.optional(heads.map(|norm| &norm.q))?,
-            k_norm: self.weights.optional(heads.map(|norm| &norm.k))?,
+            k_norm: self.weights.optional(heads.and_then(|norm| norm.k.as_ref()))?,
         })
     }
 
@@ -255,11 +259,21 @@ impl<'a, 'b> Lowering<'a, 'b> {
     }
 
     fn body(&mut self) -> Result<BufId> {
+        let spec = self.spec;
         let mut hidden = self.embedded()?;
+        let shares = spec.per_layer.as_ref().map(|inputs| self.layer_inputs(inputs, hidden)).transpose()?;
         let mut cross = std::mem::take(&mut self.cross).into_iter();
-        for layer in &self.spec.layers {
+        for (i, layer) in spec.layers.iter().enumerate() {
             let cross = layer.cross.as_ref().and_then(|_| cross.next());
             hidden = self.layer(layer, hidden, cross)?;
+            self.numbers.push(self.layers.len().saturating_sub(1));
+            if let (Some(block), Some(shares)) = (&layer.per_layer, shares) {
+                hidden = self.add_share(block, i, shares, hidden)?;
+            }
+            if let Some(scale) = &layer.output_scale {
+                let by = Some(self.weights.vector(scale)?);
+                self.ops.push(Op::Scale { x: hidden, factor: 1.0, by, cap: None });
+            }
         }
         Ok(hidden)
     }
@@ -380,7 +394,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let Some(output) = &spec.output else { return Ok(x) };
         let logits = self.matmul(std::slice::from_ref(output), x)?;
         if spec.final_softcap.is_some() || spec.logit_scale != 1.0 {
-            self.ops.push(Op::Scale { x: logits, factor: spec.logit_scale, cap: spec.final_softcap });
+            self.ops.push(Op::Scale { x: logits, factor: spec.logit_scale, by: None, cap: spec.final_softcap });
         }
         Ok(logits)
     }

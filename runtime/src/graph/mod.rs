@@ -88,6 +88,8 @@ pub struct AttentionPlan {
     pub head_dim: usize,
     /// Whether values are the keys themselves, which are stored once; else they follow the keys in the projections.
     pub keys_only: bool,
+    /// An earlier one of `Plan::layers`, whose keys and values it attends to; it has only queries of its own.
+    pub kv_from: Option<usize>,
     /// Factor on q·k.
     pub scale: f32,
     /// Scores become cap * tanh(score / cap).
@@ -116,9 +118,14 @@ impl AttentionPlan {
         self.heads * self.head_dim + self.kv_width()
     }
 
-    /// Columns of the last two, or of keys that are values too.
+    /// Columns of the last two, or of keys that are values too; of those that the layer has.
     pub fn kv_width(&self) -> usize {
-        self.kv_heads * self.head_dim * if self.keys_only { 1 } else { 2 }
+        let parts = match (self.kv_from, self.keys_only) {
+            (Some(_), _) => 0,
+            (None, true) => 1,
+            (None, false) => 2,
+        };
+        parts * self.kv_heads * self.head_dim
     }
 
     /// ALiBi's slope of a head: its scores fall by it with each position of distance. Slopes are powers of 2^(-alibi / n) for
@@ -250,7 +257,7 @@ pub enum Op {
         /// how many parts
         parts: usize,
         /// weight of one part, which is that of all, or of all parts
-        weight: WeightId,
+        weight: Option<WeightId>,
     },
     /// out = [W0 x + b0 | W1 x + b1 | ...] (+ add): the outputs of several matrices over one input, side by side.
     /// `add` may be `out` itself.
@@ -265,7 +272,8 @@ pub enum Op {
         out: BufId,
     },
     /// In `qkv` = [q heads | k heads | v heads]: RMS-norms each q and k head (where the layer has such norms), rotates
-    /// q and k in place, and stores k and v (or k alone, where it is both) in the layer's cache at the row's position.
+    /// q and k in place, and stores k and v (or k alone, where it is both) in the layer's cache at the row's position. Where
+    /// the layer has no k and v, only q is there.
     RopeStore {
         /// projections
         qkv: BufId,
@@ -383,12 +391,14 @@ pub enum Op {
         /// whether act is the sigmoid, else SiLU
         sigmoid: bool,
     },
-    /// x = factor * x in place, then cap * tanh(x / cap) where there is a cap.
+    /// x = factor * by * x in place, then cap * tanh(x / cap) where there is a cap.
     Scale {
         /// input and result
         x: BufId,
         /// the factor
         factor: f32,
+        /// one that is a weight
+        by: Option<WeightId>,
         /// the cap
         cap: Option<f32>,
     },
@@ -505,7 +515,7 @@ impl Plan {
         let read = |op: &Op| match op {
             Op::Embed { table, .. } => self.weight(*table).row_bytes() as u64,
             Op::Norm { weight, bias, .. } => bytes(weight) + bias.iter().map(bytes).sum::<u64>(),
-            Op::NormPart { weight, .. } => bytes(weight),
+            Op::NormPart { weight, .. } => weight.iter().map(bytes).sum(),
             Op::MatMul { linears, .. } => linears.iter().map(linear).sum(),
             Op::Experts { linears, routes, .. } => {
                 let share = |l: &Linear| linear(l) / self.weight(l.weight).experts as u64;
@@ -513,9 +523,8 @@ impl Plan {
             }
             Op::Heads { weight, .. } => bytes(weight),
             Op::Route { bias, .. } => bias.iter().map(bytes).sum(),
-            Op::RopeStore { .. } | Op::Store { .. } | Op::Attention { .. } | Op::Activate { .. } | Op::Scale { .. } => {
-                0
-            }
+            Op::Scale { by, .. } => by.iter().map(bytes).sum(),
+            Op::RopeStore { .. } | Op::Store { .. } | Op::Attention { .. } | Op::Activate { .. } => 0,
             Op::Combine { .. } | Op::Gate { .. } | Op::Take { .. } => 0,
             Op::Conv(conv) => bytes(&conv.weight) + conv.bias.iter().map(bytes).sum::<u64>(),
             Op::Scan(scan) => [Some(scan.a), Some(scan.d), scan.dt_bias].iter().flatten().map(bytes).sum(),

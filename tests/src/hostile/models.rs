@@ -61,8 +61,18 @@ fn layers() -> Vec<Case> {
         key("unknown architecture", "general.architecture", text("mamba9"), "Unsupported", "'mamba9'"),
         key("architecture as a number", "general.architecture", U32(1), "Gguf", "general.architecture"),
         key("experts without tensors", "expert_count", U32(8), "Model", "no layer has experts"),
+        case("keys of nobody", gemma4("attention.shared_kv_layers", 1), "Model", "layer 2 has nobody"),
+        case("keys of nobody at all", gemma4("attention.shared_kv_layers", 3), "Model", "3 of 3 layers"),
+        case("more shared layers than layers", gemma4("attention.shared_kv_layers", u32::MAX), "Model", "of 3 layers"),
+        case("experts of Gemma 4", gemma4("expert_count", 4), "Unsupported", "experts beside"),
+        case("a share of 2^20 columns", gemma4("embedding_length_per_layer_input", 1 << 20), "Model", "inp_gate"),
+        case("local heads of 15", gemma4("attention.key_length_swa", 15), "Model", "15 dimensions cannot be rotated"),
         case("latent attention as old files have it", toy::llama().renamed("deepseek2"), "Unsupported", "absorbed"),
     ]
+}
+
+fn gemma4(key: &str, value: u32) -> Toy {
+    toy::gemma3().renamed("gemma4").set(key, U32(value))
 }
 
 fn widths() -> Vec<Case> {

@@ -63,8 +63,8 @@ pub fn build(case: &Case) -> Built {
         OpCase::Embed { ty, cols, scale, n, by: By::Token, .. } => b.embed(tensor_type(ty), *cols, *scale, *n),
         OpCase::Embed { ty, cols, n, by, texts, .. } => b.embed_by(*by, tensor_type(ty), *cols, *n, texts),
         OpCase::Norm { kind, cols, n, add, bias } => b.norm(*kind, *cols, *n, *add, *bias),
-        OpCase::NormPart { before, cols, parts, shared, after, n } => {
-            b.norm_part((*before, *cols, *parts, *after), *shared, *n)
+        OpCase::NormPart { before, cols, parts, shared, plain, after, n } => {
+            b.norm_part((*before, *cols, *parts, *after), (*shared, *plain), *n)
         }
         OpCase::MatMul { ty, rows, cols, n, bias, add } => b.mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *add),
         OpCase::NormMatMul { ty, rows, cols, n, bias, activation } => {
@@ -92,7 +92,7 @@ pub fn build(case: &Case) -> Built {
         OpCase::Gate { cols, len, step, sigmoid, n } => {
             b.gate(*cols, Columns { first: 1, len: *len, step: *step }, *sigmoid, *n)
         }
-        OpCase::Scale { cols, factor, cap, n } => b.scale(*cols, *factor, *cap, *n),
+        OpCase::Scale { cols, factor, by, cap, n } => b.scale(*cols, *factor, *by, *cap, *n),
     }
 }
 
@@ -287,12 +287,14 @@ impl Builder {
     fn norm_part(
         mut self,
         (before, cols, parts, after): (usize, usize, usize, usize),
-        shared: bool,
+        (shared, plain): (bool, bool),
         n: usize,
     ) -> Built {
         let width = before + parts * cols + after;
         let (hidden, inputs) = self.input(n.min(width), width);
-        let (weight, w) = self.vector(if shared { cols } else { parts * cols });
+        let len = if shared { cols } else { parts * cols };
+        let known = (!plain).then(|| self.vector(len));
+        let (weight, w) = (known.as_ref().map(|known| known.0), known.map_or(vec![1.0; len], |known| known.1));
         self.body.push(Op::NormPart { x: hidden, first: before, len: cols, parts, weight });
         let logits = self.show(hidden, width);
         let tokens = tokens(n, inputs.len());
@@ -393,12 +395,15 @@ impl Builder {
         })
     }
 
-    fn scale(mut self, cols: usize, factor: f32, cap: f32, n: usize) -> Built {
+    fn scale(mut self, cols: usize, factor: f32, by: bool, cap: f32, n: usize) -> Built {
         let (hidden, inputs) = self.input(n.min(cols), cols);
         let logits = self.show(hidden, cols);
-        self.head.push(Op::Scale { x: logits, factor, cap: (cap > 0.0).then_some(cap) });
+        let by = by.then(|| self.vector(1));
+        let all = f64::from(factor) * by.as_ref().map_or(1.0, |by| by.1[0]);
+        let by = by.map(|by| by.0);
+        self.head.push(Op::Scale { x: logits, factor, by, cap: (cap > 0.0).then_some(cap) });
         let tokens = tokens(n, inputs.len());
-        let answer = |&t: &u32| reference::scale(&inputs[t as usize], f64::from(factor), f64::from(cap));
+        let answer = |&t: &u32| reference::scale(&inputs[t as usize], all, f64::from(cap));
         let expected = tokens.iter().flat_map(answer).collect();
         self.finish(hidden, logits, vec![tokens], expected)
     }
@@ -411,8 +416,15 @@ impl Builder {
         let (qkv, inputs) = self.input(total.min(q_width), self.layers[0].qkv_width());
         self.body.push(Op::RopeStore { qkv, layer: 0 });
         let hidden = if attend { self.buffer(q_width) } else { qkv };
+        let (mut qkv, mut queries, mut index) = (qkv, None, 0);
+        if layer.borrowed {
+            let (q, rows) = self.input(total.min(q_width), q_width);
+            self.layers.push(AttentionPlan { kv_from: Some(0), ..self.layers[0].clone() });
+            self.body.push(Op::RopeStore { qkv: q, layer: 1 });
+            (qkv, queries, index) = (q, Some(rows), 1);
+        }
         if attend {
-            self.body.push(Op::Attention { qkv, layer: 0, out: hidden });
+            self.body.push(Op::Attention { qkv, layer: index, out: hidden });
         }
         let logits = self.show(hidden, q_width);
         let all = tokens(total, inputs.len());
@@ -420,6 +432,9 @@ impl Builder {
         let (mut rows, mut expected) = (Vec::<Vec<f64>>::new(), Vec::new());
         for (i, &t) in all.iter().enumerate() {
             let mut row = inputs[t as usize].clone();
+            if let Some(queries) = &queries {
+                row[..q_width].copy_from_slice(&queries[t as usize]);
+            }
             let own = own_text(layer, i);
             reference::turn(layer, &rope, layer.pos + i - own.start, &mut row);
             if let Some(ty) = layer.kv.blocks() {
@@ -470,6 +485,7 @@ impl Builder {
             kv_heads: layer.kv_heads,
             head_dim: layer.head_dim,
             keys_only: layer.keys_only,
+            kv_from: None,
             scale: 1.0 / (layer.head_dim as f32).sqrt(),
             softcap: (layer.softcap > 0.0).then_some(layer.softcap),
             alibi: (layer.alibi > 0.0).then_some(layer.alibi),

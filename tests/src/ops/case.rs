@@ -131,6 +131,9 @@ pub(super) struct Layer {
     /// Buckets of biases by distance.
     #[serde(default)]
     pub(super) relative: usize,
+    /// Whether keys and values are those of an earlier layer.
+    #[serde(default)]
+    pub(super) borrowed: bool,
     /// Whether values are the keys.
     #[serde(default)]
     pub(super) keys_only: bool,
@@ -218,6 +221,9 @@ pub(super) enum OpCase {
         /// Whether all parts have the same weight.
         #[serde(default)]
         shared: bool,
+        /// Whether there are no weights.
+        #[serde(default)]
+        plain: bool,
         after: usize,
         n: usize,
     },
@@ -318,6 +324,9 @@ pub(super) enum OpCase {
     Scale {
         cols: usize,
         factor: f32,
+        /// Whether a weight is another factor.
+        #[serde(default)]
+        by: bool,
         cap: f32,
         n: usize,
     },

@@ -163,7 +163,7 @@ pub(super) struct Shape {
 
 impl<E: Element> Ring<E> {
     fn new(plan: &AttentionPlan, options: &StateOptions, room: &Room) -> Result<Self> {
-        let (heads, head_dim) = (plan.kv_heads, plan.head_dim);
+        let (heads, head_dim) = (if plan.kv_from.is_some() { 0 } else { plan.kv_heads }, plan.head_dim);
         let capacity = kv_capacity(plan.window, options).div_ceil(KEYS).saturating_mul(KEYS);
         let value_width = head_dim.next_multiple_of(DIMS);
         let (key_units, value_units) = (E::units(head_dim), E::units(value_width));

@@ -34,7 +34,10 @@ pub(super) fn norm(x: &[f32], norm: &Norm<'_>, accumulate: bool, out: &mut [f32]
 }
 
 /// x = x * factor * weight in place.
-pub(super) fn rms_in_place(x: &mut [f32], weight: &[f32], eps: f32) {
+pub(super) fn rms_in_place(x: &mut [f32], weight: Option<&[f32]>, eps: f32) {
     let factor = factor(x, eps);
-    x.iter_mut().zip(weight).for_each(|(x, w)| *x *= factor * w);
+    match weight {
+        Some(weight) => x.iter_mut().zip(weight).for_each(|(x, w)| *x *= factor * w),
+        None => x.iter_mut().for_each(|x| *x *= factor),
+    }
 }

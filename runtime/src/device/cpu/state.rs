@@ -209,12 +209,13 @@ impl CpuState {
                 self.each_row(weights, rows, 1, *x, *out, |x, out| kernel(x, &norm, accumulate, out));
             }
             Op::NormPart { x, first, len, parts, weight } => {
-                let weight = weights.vector(*weight);
+                let weight = weight.map(|id| weights.vector(id));
                 self.each_own_row(plan, rows, *x, |row| {
-                    let parts = row[*first..][..len * parts].chunks_exact_mut(*len);
-                    // one weight for all parts comes again and again
-                    let all = weight.chunks_exact(*len).cycle();
-                    parts.zip(all).for_each(|(part, weight)| norm::rms_in_place(part, weight, plan.eps));
+                    for (i, part) in row[*first..][..len * parts].chunks_exact_mut(*len).enumerate() {
+                        // one weight for all parts comes again and again
+                        let weight = weight.map(|all| &all[i * len % all.len()..][..*len]);
+                        norm::rms_in_place(part, weight, plan.eps);
+                    }
                 });
             }
             Op::MatMul { linears, x, add, out } => {
@@ -251,9 +252,9 @@ impl CpuState {
                 let kernel = self.kernels.gate;
                 self.each_row(weights, rows, 1, *gate, *x, |gates, x| kernel(gates, columns, *sigmoid, x));
             }
-            Op::Scale { x, factor, cap } => {
-                let kernel = self.kernels.scale;
-                self.each_own_row(plan, rows, *x, |row| kernel(row, *factor, *cap));
+            Op::Scale { x, factor, by, cap } => {
+                let (kernel, by) = (self.kernels.scale, by.map_or(1.0, |id| weights.vector(id)[0]));
+                self.each_own_row(plan, rows, *x, |row| kernel(row, factor * by, *cap));
             }
         }
     }
@@ -381,8 +382,10 @@ impl CpuState {
             // SAFETY: each row is turned once.
             let row = unsafe { qkv.part(t * width, width) };
             turn_heads(weights, a, angles, t, row);
-            // SAFETY: rows have different positions, and a batch is not longer than a ring.
-            unsafe { store_row(&cache, a, rows.pos + t, &row[a.heads * a.head_dim..]) };
+            if a.kv_from.is_none() {
+                // SAFETY: rows have different positions, and a batch is not longer than a ring.
+                unsafe { store_row(&cache, a, rows.pos + t, &row[a.heads * a.head_dim..]) };
+            }
         });
     }
 
@@ -411,7 +414,7 @@ impl CpuState {
         let (qkv_rows, out) = self.io(plan, rows, qkv, out);
         let a = Attention {
             plan: &plan.layers[layer],
-            cache: &caches[layer],
+            cache: &caches[plan.layers[layer].kv_from.unwrap_or(layer)],
             qkv: qkv_rows,
             width: plan.width(qkv),
             pos: rows.pos,
@@ -499,7 +502,7 @@ fn turn_heads(weights: &CpuWeights, a: &AttentionPlan, angles: &Angles, t: usize
     let (cos, sin) = (&angles.cos[t * angles.pairs..][..angles.pairs], &angles.sin[t * angles.pairs..][..angles.pairs]);
     for (i, head) in row.chunks_exact_mut(a.head_dim).take(a.heads + a.kv_heads).enumerate() {
         if let Some(weight) = if i < a.heads { q_norm } else { k_norm } {
-            norm::rms_in_place(head, weight, weights.plan.eps);
+            norm::rms_in_place(head, Some(weight), weights.plan.eps);
         }
         rope_store::rotate(style, cos, sin, head);
     }

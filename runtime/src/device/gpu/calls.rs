@@ -134,7 +134,7 @@ impl Builder<'_> {
             Op::Scan(scan) => self.scan(scan),
             Op::DeltaRule(rule) => self.delta_rule(rule),
             Op::Gate { x, gate, columns, sigmoid } => self.gate(*x, *gate, columns, *sigmoid),
-            Op::Scale { x, factor, cap } => self.scale(*x, *factor, *cap),
+            Op::Scale { x, factor, by, cap } => self.scale(*x, *factor, *by, *cap),
             Op::MatMul { .. } => unreachable!("every product is a step of its own"),
         }
     }
@@ -223,8 +223,8 @@ impl Builder<'_> {
         self.constants(&[("WIDTH", self.tuning().norm_width), ("CENTERED", centered), ("BIAS", has_bias)]);
     }
 
-    fn norm_part(&mut self, x: BufId, (first, len, parts): (usize, usize, usize), weight: WeightId) {
-        let same = self.plan().weight(weight).cols == len;
+    fn norm_part(&mut self, x: BufId, (first, len, parts): (usize, usize, usize), weight: Option<WeightId>) {
+        let same = weight.is_none_or(|id| self.plan().weight(id).cols == len);
         let fields = [
             ("n", len as u32),
             ("first", first as u32),
@@ -232,9 +232,9 @@ impl Builder<'_> {
             ("step", if same { 0 } else { len as u32 }),
             ("eps", self.plan().eps.to_bits()),
         ];
-        let buffers = [("x", self.slice(x)), ("weight", self.vector(weight))];
+        let buffers = [("x", self.slice(x)), ("weight", self.optional(weight))];
         self.call("norm_part", &fields, &buffers, self.per_row(parts as u32));
-        self.constants(&[("WIDTH", self.tuning().norm_width)]);
+        self.constants(&[("WIDTH", self.tuning().norm_width), ("WEIGHTED", u32::from(weight.is_some()))]);
     }
 
     fn activate(&mut self, parts: usize, x: BufId, activation: Activation, gated: bool, out: BufId) {
@@ -262,11 +262,13 @@ impl Builder<'_> {
         self.call("take", &fields, &buffers, self.per_row((n as u32).div_ceil(WIDTH)));
     }
 
-    fn scale(&mut self, x: BufId, factor: f32, cap: Option<f32>) {
+    fn scale(&mut self, x: BufId, factor: f32, by: Option<WeightId>, cap: Option<f32>) {
         let n = self.plan().width(x) as u32;
         let fields =
             [("n", n), ("stride", self.stride(x)), ("factor", factor.to_bits()), ("cap", cap.unwrap_or(0.0).to_bits())];
-        self.call("scale", &fields, &[("x", self.slice(x))], self.per_row(n.div_ceil(WIDTH)));
+        let buffers = [("x", self.slice(x)), ("by", self.optional(by))];
+        self.call("scale", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
+        self.constants(&[("BY", u32::from(by.is_some()))]);
     }
 }
 

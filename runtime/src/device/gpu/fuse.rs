@@ -103,7 +103,8 @@ impl<'a> Fuser<'a, '_> {
 
     /// The turned queries and keys are not written back: nothing may read them later.
     fn attends(&self, qkv: BufId, layer: usize, of: BufId, later: &[Op]) -> bool {
-        let fits = self.plan.layers[layer].head_dim <= MAX_HEAD_DIM && self.plan.layers[layer].mask == Mask::Causal;
+        let layer = &self.plan.layers[layer];
+        let fits = layer.head_dim <= MAX_HEAD_DIM && layer.mask == Mask::Causal && layer.kv_from.is_none();
         let read = later.iter().chain(&self.plan.head).any(|op| op.buffers().0.contains(&qkv));
         self.rules.single && qkv == of && fits && !read && qkv != self.plan.hidden && qkv != self.plan.logits
     }

@@ -78,7 +78,8 @@ impl Placement {
             match op {
                 Op::Embed { table, .. } => this.place(plan, &[*table], limits)?,
                 Op::Norm { weight, bias, .. } => this.vectors(plan, &[Some(*weight), *bias], limits),
-                Op::NormPart { weight, .. } => this.vector(plan, *weight, limits),
+                Op::NormPart { weight, .. } => this.vectors(plan, &[*weight], limits),
+                Op::Scale { by, .. } => this.vectors(plan, &[*by], limits),
                 Op::Conv(conv) => this.vectors(plan, &[Some(conv.weight), conv.bias], limits),
                 Op::Scan(scan) => this.vectors(plan, &[Some(scan.a), Some(scan.d), scan.dt_bias], limits),
                 Op::DeltaRule(rule) => this.vectors(plan, &[Some(rule.a), Some(rule.dt_bias)], limits),

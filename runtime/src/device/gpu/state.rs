@@ -182,12 +182,13 @@ fn record_bytes(kv: KvType, head_dim: usize) -> usize {
 fn cache<B>(make: Make<'_, B>, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache<B>> {
     let capacity = kv_capacity(layer.window, options);
     let slots = capacity.next_multiple_of(8);
-    let bytes = (layer.kv_heads * record_bytes(options.kv, layer.head_dim)) as u64 * slots as u64;
+    let own = if layer.kv_from.is_some() { 0 } else { layer.kv_heads };
+    let bytes = (own * record_bytes(options.kv, layer.head_dim)) as u64 * slots as u64;
     Ok(Cache {
         capacity: capacity as u32,
         slots: slots as u32,
         keys: make("key cache", bytes, STORAGE)?,
-        // kernels want a buffer of their own even where they leave it alone
+        // kernels want buffers of their own even where they leave them alone
         values: make("value cache", if layer.keys_only { 0 } else { bytes }, STORAGE)?,
     })
 }

@@ -21,7 +21,7 @@ impl Lowering<'_, '_> {
             }
         };
         let kv = self.matmul(std::slice::from_ref(&spec.kv_a), x)?;
-        self.norm_part(kv, (0, rank, 1), &spec.kv_norm)?;
+        self.norm_part(kv, (0, rank, 1), Some(&spec.kv_norm))?;
         let qk = self.buffer((heads + 1) * a.head_dim);
         let runs = |first, len, step| Columns { first, len, step };
         let weight = self.weights.matrix(&spec.k_b.weight)?;

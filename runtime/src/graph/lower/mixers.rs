@@ -61,8 +61,13 @@ impl Lowering<'_, '_> {
             Qkv::Latent(latent) => (self.latent_qk(a, latent, x)?, None),
         };
         if let Some(norm) = a.qk_norm.as_ref().filter(|norm| norm.whole) {
-            self.norm_part(qkv, (0, q_width, 1), &norm.q)?;
-            self.norm_part(qkv, (q_width, kv_width / 2, 1), &norm.k)?;
+            self.norm_part(qkv, (0, q_width, 1), Some(&norm.q))?;
+            if norm.k.is_some() {
+                self.norm_part(qkv, (q_width, kv_width / 2, 1), norm.k.as_ref())?;
+            }
+        }
+        if a.value_norm && a.kv_from.is_none() {
+            self.norm_part(qkv, (q_width + kv_width / 2, a.head_dim, a.kv_heads), None)?;
         }
         let layer = self.attention_layer(a)?;
         self.ops.push(Op::RopeStore { qkv, layer });
@@ -87,9 +92,9 @@ impl Lowering<'_, '_> {
         &mut self,
         x: BufId,
         (first, len, parts): (usize, usize, usize),
-        weight: &str,
+        weight: Option<&String>,
     ) -> Result<()> {
-        let weight = self.weights.vector(weight)?;
+        let weight = self.weights.optional(weight)?;
         self.ops.push(Op::NormPart { x, first, len, parts, weight });
         Ok(())
     }
@@ -143,7 +148,7 @@ impl Lowering<'_, '_> {
         self.ops.push(Op::Scan(Scan { x, bc, b, dt, first_dt, dt_bias, a, d, heads, groups, n_state, state, out }));
         self.gate(out, projected, z, inner);
         if let Some(norm) = &spec.norm {
-            self.norm_part(out, (0, inner / groups, groups), norm)?;
+            self.norm_part(out, (0, inner / groups, groups), Some(norm))?;
         }
         Ok(out)
     }
@@ -169,7 +174,7 @@ impl Lowering<'_, '_> {
             state,
             out,
         }));
-        self.norm_part(out, (0, value_dim, heads), &spec.norm)?;
+        self.norm_part(out, (0, value_dim, heads), Some(&spec.norm))?;
         self.gate(out, projected, z, width);
         Ok(out)
     }

@@ -4,6 +4,7 @@ use super::{Binding, Builder, Field};
 use crate::device::gpu::fuse;
 use crate::device::gpu::pipeline::Slice;
 use crate::device::gpu::program::Grid;
+use crate::device::gpu::state::Cache;
 use crate::graph::{AttentionPlan, BufId, Mask, RopeStyle, WeightId};
 
 /// Queries that a workgroup of the attention kernels makes: heads, or heads by rows.
@@ -62,9 +63,14 @@ fn norm_constants(layer: &AttentionPlan) -> [Field; 2] {
 }
 
 impl Builder<'_> {
+    /// The cache that a layer attends to, its own or another's.
+    fn cache(&self, layer: usize) -> &Cache {
+        &self.buffers.caches[self.plan().layers[layer].kv_from.unwrap_or(layer)]
+    }
+
     /// A layer's heads, and the ring of its cache.
     fn cache_fields(&self, layer: usize) -> [Field; 5] {
-        let (a, cache) = (&self.plan().layers[layer], &self.buffers.caches[layer]);
+        let (a, cache) = (&self.plan().layers[layer], self.cache(layer));
         [
             ("heads", a.heads as u32),
             ("kv_heads", a.kv_heads as u32),
@@ -89,7 +95,7 @@ impl Builder<'_> {
 
     /// The projections and the layer's cache.
     fn cache_buffers(&self, qkv: BufId, layer: usize) -> [Binding; 3] {
-        let cache = &self.buffers.caches[layer];
+        let cache = self.cache(layer);
         [("qkv", self.slice(qkv)), ("keys", Slice::whole(&cache.keys)), ("values", Slice::whole(&cache.values))]
     }
 
