@@ -88,10 +88,12 @@ fn every_tiny_model_takes_what_was_foretold() {
             let Ok(fit) = runtime.fit(&header, &options) else { continue };
             let model = Model::open(&path, &runtime, &options.model, &mut |_| true).unwrap();
             assert_eq!(fit.weight_bytes, model.weight_bytes(), "{name}");
-            let max_tokens = options.session.n_ctx;
+            let (max_tokens, batch_tokens) = (options.session.n_ctx, options.session.n_batch);
             let taken = match model.spec().output {
                 Some(_) => model.session(&options.session).unwrap().bytes(),
-                None => model.embedder(&EmbedderOptions { max_tokens, ..Default::default() }).unwrap().bytes(),
+                None => {
+                    model.embedder(&EmbedderOptions { max_tokens, batch_tokens, ..Default::default() }).unwrap().bytes()
+                }
             };
             assert_eq!(fit.kv_bytes + fit.scratch_bytes, taken, "{name}");
             seen += 1;
