@@ -62,11 +62,14 @@ impl<'a> Attention<'a> {
         self.sinks.map(|sinks| sinks[head])
     }
 
-    /// What is added to a head's score for the distance of query and key.
-    pub(super) fn nearness(&self, head: usize, query: usize, key: usize) -> f32 {
-        match (self.plan.relative, self.relative) {
-            (Some(plan), Some(biases)) => biases[self.plan.bucket(plan.buckets, query, key) * self.plan.heads + head],
-            _ => -self.plan.slope(head) * query.abs_diff(key) as f32,
+    /// What is added to a head's scores for the distance of query and key.
+    #[inline(always)]
+    pub(super) fn nearness(&self, head: usize) -> impl Fn(usize, usize) -> f32 {
+        let (plan, slope) = (self.plan, self.plan.slope(head));
+        let relative = plan.relative.zip(self.relative);
+        move |query, key| match relative {
+            Some((relative, biases)) => biases[plan.bucket(relative.buckets, query, key) * plan.heads + head],
+            None => -slope * query.abs_diff(key) as f32,
         }
     }
 
@@ -102,12 +105,12 @@ fn attend<E: Element>(
     scores: &mut [f32],
     out: &mut [f32],
 ) {
-    let (q, positions) = (a.q(t, head), a.visible(t));
+    let (q, positions, nearness) = (a.q(t, head), a.visible(t), a.nearness(head));
     let scores = &mut scores[..positions.len()];
     for (score, pos) in scores.iter_mut().zip(positions.clone()) {
         let product = q.iter().enumerate().map(|(d, q)| q * ring.key(kv_head, pos, d)).sum::<f32>() * a.plan.scale;
         let capped = a.plan.softcap.map_or(product, |cap| cap * (product / cap).tanh());
-        *score = capped + a.nearness(head, a.pos + t, pos);
+        *score = capped + nearness(a.pos + t, pos);
     }
     softmax(scores, a.sink(head));
     out.fill(0.0);

@@ -88,7 +88,8 @@ fn bend(a: &Attention<'_>, p: &mut [f32; CHUNK], first: usize, (t, head): Query)
         p.iter_mut().for_each(|p| *p = cap * math::tanh(*p / cap));
     }
     if a.plan.alibi.is_some() || a.relative.is_some() {
-        p.iter_mut().enumerate().for_each(|(i, p)| *p += a.nearness(head, a.pos + t, first + i));
+        let nearness = a.nearness(head);
+        p.iter_mut().enumerate().for_each(|(i, p)| *p += nearness(a.pos + t, first + i));
     }
 }
 
