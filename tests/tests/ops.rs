@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gabion::device::cpu::{Cpu, Level};
 use gabion::device::{Device, Precision};
+use gabion::graph::{AttentionPlan, Op, Plan, WeightId};
 use gabion_tests::ops::{self, Tolerance};
 
 /// `$LEVEL` names some levels by a part of their name: in an emulator, the scalar code would take longer than the rest.
@@ -52,6 +53,12 @@ fn a_wrong_answer_fails() {
     }
 }
 
+/// Whether a weight changes only what is kept for an attention that the case does without.
+fn only_stored(plan: &Plan, weight: usize) -> bool {
+    let normed = |layer: &AttentionPlan| layer.k_norm == Some(WeightId(weight as u32));
+    plan.layers.iter().any(normed) && !plan.body.iter().any(|op| matches!(op, Op::Attention { .. }))
+}
+
 /// A perturbed input must give an answer that fails: the op's output depends on what the case says it does.
 #[test]
 fn a_perturbed_weight_fails() {
@@ -60,7 +67,7 @@ fn a_perturbed_weight_fails() {
         for weight in 0..ops::build(case).data.len().min(2) {
             let mut built = ops::build(case);
             let block = built.plan.weights[weight].ty.block_bytes();
-            if built.data[weight].len() <= block {
+            if built.data[weight].len() <= block || only_stored(&built.plan, weight) {
                 continue;
             }
             built.data[weight].rotate_left(block);

@@ -148,6 +148,13 @@ impl Builder {
         self.weight(ty, rows, cols, true, bytes)
     }
 
+    /// A matrix of F32 that turns rows into numbers of about their own size.
+    pub(super) fn router(&mut self, rows: usize, cols: usize) -> Known {
+        let size = (cols as f32).sqrt().recip();
+        let bytes = self.random.values(rows * cols).into_iter().flat_map(|x| (size * x).to_le_bytes()).collect();
+        self.weight(TensorType::F32, rows, cols, true, bytes)
+    }
+
     pub(super) fn vector(&mut self, len: usize) -> Known {
         let bytes = (0..len).flat_map(|_| (1.0 + 0.5 * self.random.uniform()).to_le_bytes()).collect();
         self.weight(TensorType::F32, 1, len, false, bytes)

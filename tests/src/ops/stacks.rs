@@ -30,7 +30,7 @@ impl Builder {
             groups: (case.groups > 0).then_some(groups),
         };
         let (x, inputs) = self.input(n.min(cols), cols);
-        let (router, router_elements) = self.matrix(TensorType::F32, experts, cols);
+        let (router, router_elements) = self.router(experts, cols);
         let first = self.stacked(tensor_type(&case.ty), rows, cols, experts, bias);
         let second = self.stacked(tensor_type(&case.ty), cols, rows, experts, bias);
         let (merit, merits) = if case.merits { Some(self.vector(experts)) } else { None }.unzip();
