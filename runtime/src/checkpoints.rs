@@ -6,13 +6,13 @@
 use crate::device::{COPIES, State};
 
 /// A copy of the states after so many tokens, with the logits there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Copy {
     tokens: usize,
     logits: Vec<f32>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Checkpoints {
     copies: [Option<Copy>; COPIES],
     /// Tokens that the states are made of; `None` after an error or while the device runs.

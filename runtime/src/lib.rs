@@ -16,11 +16,13 @@ pub mod text;
 mod checkpoints;
 mod embed;
 mod fit;
+mod fnv;
 mod generate;
 mod model;
 #[cfg(not(target_arch = "wasm32"))]
 mod quantize;
 mod runtime;
+mod saved;
 mod session;
 
 pub use arch::{Gelu, Pooling, Task};

@@ -10,9 +10,11 @@ use crate::device::{
 };
 use crate::embed;
 use crate::error::{Error, Result};
+use crate::fnv;
 use crate::graph::{AttentionPlan, Mask};
 use crate::model::Model;
 use crate::sample::log_sum_exp;
+use crate::saved::{self, Contents};
 
 /// Context size where the caller does not say: what a chat needs, without the memory of a model's full length.
 const DEFAULT_CTX: usize = 4096;
@@ -55,6 +57,8 @@ pub struct Session {
     tokens: Vec<u32>,
     /// One past the highest position written since the cache was last empty from 0: rings hold what is just below it.
     written: usize,
+    /// The first position that rings hold of a restored context.
+    oldest: usize,
     /// Where recurrent states stand, if the model has any.
     checkpoints: Option<Checkpoints>,
     /// Logits after the last token; empty when there are none.
@@ -87,6 +91,7 @@ impl Session {
             source: Vec::new(),
             tokens: Vec::new(),
             written: 0,
+            oldest: 0,
             checkpoints,
             logits: Vec::new(),
             picked: false,
@@ -330,6 +335,74 @@ impl Session {
         pollster::block_on(self.score_async(tokens))
     }
 
+    /// The session as bytes, for `restore` of this model on any device: tokens, cache, recurrent states and logits. How to sample,
+    /// and earlier places that recurrent states can go back to, are not among them.
+    pub async fn save_async(&mut self) -> Result<Vec<u8>> {
+        self.cancel.clear();
+        self.recover().await?;
+        let plan = self.model.plan().clone();
+        let lengths = (self.tokens.len(), self.source.len());
+        let contents = Contents {
+            fingerprint: saved::fingerprint(self.model.header()),
+            kv: self.options.kv,
+            source: self.source.clone(),
+            tokens: self.tokens.clone(),
+            logits: self.logits.clone(),
+            positions: saved::positions(&plan, &self.options, lengths, (self.oldest, self.written)),
+            state: &[],
+        };
+        let mut bytes = contents.head();
+        self.state.save(&contents.held(), &mut bytes).await?;
+        bytes.extend(fnv::of(&bytes).to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// `save_async`, waiting for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save(&mut self) -> Result<Vec<u8>> {
+        pollster::block_on(self.save_async())
+    }
+
+    /// Takes what a session of this model has saved, on whatever device, with whatever `n_ctx`: its tokens must fit, and its cache be of
+    /// the same type. What the session held before is dropped; bytes that are damaged or of another model change nothing.
+    pub fn restore(&mut self, saved: &[u8]) -> Result<()> {
+        let contents = Contents::parse(saved)?;
+        let plan = self.model.plan().clone();
+        contents.check(&plan, saved::fingerprint(self.model.header()), &self.options)?;
+        self.clear();
+        self.source.clear();
+        self.state.load(&contents.held(), contents.state)?;
+        let windowed = plan.layers.iter().zip(&contents.positions).filter(|(layer, _)| layer.window.is_some());
+        self.oldest = windowed.map(|(_, held)| held.start).max().unwrap_or(0);
+        self.written = contents.tokens.len();
+        (self.source, self.tokens, self.logits) = (contents.source, contents.tokens, contents.logits);
+        if let Some(checkpoints) = &mut self.checkpoints {
+            *checkpoints = Checkpoints::new();
+            checkpoints.moved(Some(self.tokens.len()));
+            if !self.logits.is_empty() {
+                checkpoints.keep(&self.logits, &mut *self.state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Another session with the same contents, which goes its own way from here: a copy of the cache on the device.
+    pub fn fork(&self) -> Result<Self> {
+        Ok(Self {
+            model: self.model.clone(),
+            state: self.state.fork(self.written)?,
+            options: self.options,
+            cancel: CancelFlag::default(),
+            source: self.source.clone(),
+            tokens: self.tokens.clone(),
+            written: self.written,
+            oldest: self.oldest,
+            checkpoints: self.checkpoints.clone(),
+            logits: self.logits.clone(),
+            picked: self.picked,
+        })
+    }
+
     fn check(&self, tokens: &[u32]) -> Result<()> {
         if self.source.is_empty() && self.model.decoder_start().is_some() {
             return Err(Error::InvalidArgument("the encoder has no text: give it one by `encode`".into()));
@@ -360,7 +433,7 @@ impl Session {
         let plan = self.model.plan();
         let lost = |window: usize| {
             let capacity = kv_capacity(Some(window), &self.options);
-            let oldest = self.written.saturating_sub(capacity);
+            let oldest = self.oldest.max(self.written.saturating_sub(capacity));
             (keep + 1).saturating_sub(window) < oldest
         };
         if plan.layers.iter().filter_map(|layer| layer.window).any(lost) {
@@ -368,7 +441,7 @@ impl Session {
         }
         self.tokens.truncate(keep);
         if keep == 0 {
-            self.written = 0;
+            (self.written, self.oldest) = (0, 0);
         }
         self.drop_logits();
         keep

@@ -24,8 +24,10 @@ mod gemma;
 mod gemma2;
 mod gemma3;
 mod gemma4;
+mod glm4;
 mod gpt2;
 mod gpt_oss;
+mod gptj;
 mod gptneox;
 mod granite;
 mod lfm2;
@@ -33,6 +35,7 @@ mod llama;
 mod mamba;
 mod mpt;
 mod olmo2;
+mod opt;
 mod phi2;
 mod phi3;
 mod qwen2;
@@ -61,6 +64,8 @@ const FAMILIES: &[Family] = &[
     ("gemma4", gemma4::spec),
     ("phi2", phi2::spec),
     ("phi3", phi3::spec),
+    ("glm4", glm4::glm4),
+    ("chatglm", glm4::chatglm),
     ("smollm3", smollm3::spec),
     ("granite", granite::spec),
     ("granitemoe", granite::spec),
@@ -70,6 +75,8 @@ const FAMILIES: &[Family] = &[
     ("stablelm", stablelm::spec),
     ("starcoder2", starcoder2::spec),
     ("gptneox", gptneox::spec),
+    ("gptj", gptj::spec),
+    ("opt", opt::spec),
     ("falcon", falcon::spec),
     ("gpt2", gpt2::spec),
     ("starcoder", gpt2::spec),

@@ -9,6 +9,7 @@ mod check;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub(crate) mod record;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +20,8 @@ use crate::error::{Error, Result};
 use crate::gguf::Mapped;
 use crate::graph::{Plan, WeightId};
 use crate::quant::TensorType;
+
+pub use record::Held;
 
 pub use batch::{Batch, Outputs, Texts};
 
@@ -285,6 +288,13 @@ pub trait State: Send {
     /// Runs the plan's encoder over a whole text, at most `max_batch` tokens, for the batches that follow to attend to. On an
     /// error there is no such text.
     fn encode<'a>(&'a mut self, tokens: &'a [u32], cancel: &'a CancelFlag) -> LocalFuture<'a, Result<()>>;
+    /// Appends what it holds to `out`, in the form of `device/record.rs`.
+    fn save<'a>(&'a mut self, held: &'a Held, out: &'a mut Vec<u8>) -> LocalFuture<'a, Result<()>>;
+    /// Takes what a state of the same plan and cache type has saved, exactly so many bytes. Of a ring that is shorter than the saved
+    /// one, the last positions.
+    fn load(&mut self, held: &Held, saved: &[u8]) -> Result<()>;
+    /// Another state of the same size that holds the same, with its copies, as far as positions below `written` go.
+    fn fork(&self, written: usize) -> Result<Box<dyn State>>;
     /// The state as one that picks candidates by itself; `None` where logits cost nothing to read.
     fn picker(&mut self) -> Option<&mut dyn Picker> {
         None

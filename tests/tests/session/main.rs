@@ -7,6 +7,7 @@ mod memory;
 mod picks;
 mod recurrent;
 mod reuse;
+mod saved;
 mod threads;
 
 use std::sync::OnceLock;

@@ -11,7 +11,7 @@ fn recurrent() -> impl Iterator<Item = &'static Subject> {
 }
 
 /// Answers `prompt` with some tokens.
-fn answer(session: &mut Session, prompt: &[u32], n: usize) -> (Vec<u32>, Synced) {
+pub(super) fn answer(session: &mut Session, prompt: &[u32], n: usize) -> (Vec<u32>, Synced) {
     let sampler = SamplerOptions::greedy();
     let options = GenerateOptions { max_tokens: Some(40), sampler, ignore_eog: true, ..Default::default() };
     let (mut generation, synced) = session.generate(prompt, &options).unwrap();

@@ -22,6 +22,8 @@ pub(super) trait Element: 'static {
     const PER: usize = 1;
     /// Whether elements are to be multiplied by their group's scale.
     const SCALED: bool = false;
+    /// Bits of an element.
+    const BITS: usize;
     /// Units of a group.
     const UNITS: usize = KV_GROUP / Self::PER;
 
@@ -29,6 +31,10 @@ pub(super) trait Element: 'static {
     fn get(unit: Self::Unit, h: usize) -> f32;
     /// Element `h` of the first `S::LANES` units, unscaled.
     fn load<S: Simd>(s: S, units: &[Self::Unit], h: usize) -> S::F;
+    /// Element `h` of a unit as a number of `BITS` bits.
+    fn code(unit: Self::Unit, h: usize) -> u32;
+    /// A unit with another element `h`.
+    fn with_code(unit: Self::Unit, h: usize, code: u32) -> Self::Unit;
     /// The units of a group and its scale.
     fn encode(x: &[f32; KV_GROUP]) -> ([Self::Unit; KV_GROUP], f16);
 
@@ -58,12 +64,19 @@ pub(super) trait Element: 'static {
 
 impl Element for f32 {
     type Unit = f32;
+    const BITS: usize = 32;
     fn get(x: f32, _: usize) -> f32 {
         x
     }
     #[inline(always)]
     fn load<S: Simd>(s: S, x: &[f32], _: usize) -> S::F {
         s.load(x)
+    }
+    fn code(x: f32, _: usize) -> u32 {
+        x.to_bits()
+    }
+    fn with_code(_: f32, _: usize, code: u32) -> f32 {
+        f32::from_bits(code)
     }
     fn encode(x: &[f32; KV_GROUP]) -> ([f32; KV_GROUP], f16) {
         (*x, f16::ONE)
@@ -72,12 +85,19 @@ impl Element for f32 {
 
 impl Element for f16 {
     type Unit = f16;
+    const BITS: usize = 16;
     fn get(x: f16, _: usize) -> f32 {
         x.to_f32()
     }
     #[inline(always)]
     fn load<S: Simd>(s: S, x: &[f16], _: usize) -> S::F {
         s.load_half(x)
+    }
+    fn code(x: f16, _: usize) -> u32 {
+        x.to_bits().into()
+    }
+    fn with_code(_: f16, _: usize, code: u32) -> f16 {
+        f16::from_bits(code as u16)
     }
     fn encode(x: &[f32; KV_GROUP]) -> ([f16; KV_GROUP], f16) {
         (x.map(f16::from_f32), f16::ONE)
@@ -90,12 +110,19 @@ pub(super) struct Q8;
 impl Element for Q8 {
     type Unit = u8;
     const SCALED: bool = true;
+    const BITS: usize = 8;
     fn get(q: u8, _: usize) -> f32 {
         f32::from(q) - 128.0
     }
     #[inline(always)]
     fn load<S: Simd>(s: S, q: &[u8], _: usize) -> S::F {
         s.add(s.load_u8(q), s.splat(-128.0))
+    }
+    fn code(q: u8, _: usize) -> u32 {
+        q.into()
+    }
+    fn with_code(_: u8, _: usize, code: u32) -> u8 {
+        code as u8
     }
     fn encode(x: &[f32; KV_GROUP]) -> ([u8; KV_GROUP], f16) {
         let (scale, q) = block::<34>(TensorType::Q8_0, x);
@@ -110,6 +137,7 @@ impl Element for Q4 {
     type Unit = u8;
     const PER: usize = 2;
     const SCALED: bool = true;
+    const BITS: usize = 4;
     fn get(q: u8, h: usize) -> f32 {
         f32::from(q >> (4 * h) & 15) - 8.0
     }
@@ -120,6 +148,12 @@ impl Element for Q4 {
             *nibble = q >> (4 * h) & 15;
         }
         s.add(s.load_u8(&nibbles), s.splat(-8.0))
+    }
+    fn code(q: u8, h: usize) -> u32 {
+        u32::from(q >> (4 * h) & 15)
+    }
+    fn with_code(q: u8, h: usize, code: u32) -> u8 {
+        q & !(15 << (4 * h)) | ((code & 15) << (4 * h)) as u8
     }
     fn encode(x: &[f32; KV_GROUP]) -> ([u8; KV_GROUP], f16) {
         let (scale, q) = block::<18>(TensorType::Q4_0, x);
@@ -140,10 +174,10 @@ fn block<const BYTES: usize>(ty: TensorType, x: &[f32; KV_GROUP]) -> (f16, [u8; 
 /// groups, [kv_heads][capacity / KEYS][groups][KEYS] and [kv_heads][capacity][groups]; position p lies in slot
 /// p % capacity. Where keys are values too, there are no values.
 pub(super) struct Ring<E: Element> {
-    keys: Vec<E::Unit>,
-    values: Vec<E::Unit>,
-    key_scales: Vec<f16>,
-    value_scales: Vec<f16>,
+    pub(super) keys: Vec<E::Unit>,
+    pub(super) values: Vec<E::Unit>,
+    pub(super) key_scales: Vec<f16>,
+    pub(super) value_scales: Vec<f16>,
     pub(super) shape: Shape,
 }
 
@@ -153,7 +187,7 @@ pub(super) struct Shape {
     pub(super) capacity: usize,
     /// Dimensions of a head and padding, whose values are rubbish.
     pub(super) value_width: usize,
-    key_units: usize,
+    pub(super) key_units: usize,
     pub(super) value_units: usize,
     /// Scales of a key or value; 0 if there are none.
     pub(super) groups: usize,

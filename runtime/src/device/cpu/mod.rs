@@ -19,6 +19,7 @@ mod mat_mul;
 mod memory;
 mod norm;
 mod pool;
+mod ring_records;
 mod rope_store;
 mod scale;
 mod scan;

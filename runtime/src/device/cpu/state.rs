@@ -13,12 +13,13 @@ use super::pool::Pool;
 use super::simd::Acts;
 use super::weights::{CpuWeights, Matrix};
 use super::{embed, rope_store, take};
-use crate::device::{Batch, CancelFlag, LocalFuture, Outputs, State, StateBytes, StateOptions, Texts};
+use crate::device::{Batch, CancelFlag, Held, LocalFuture, Outputs, State, StateBytes, StateOptions, Texts};
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Linear, Lookup, Op, Plan};
 
 mod experts;
 mod recurrent;
+mod saved;
 
 use experts::Experts;
 use recurrent::States;
@@ -533,6 +534,19 @@ impl State for CpuState {
 
     fn encode<'a>(&'a mut self, tokens: &'a [u32], cancel: &'a CancelFlag) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move { self.run_encoder(tokens, cancel) })
+    }
+
+    fn save<'a>(&'a mut self, held: &'a Held, out: &'a mut Vec<u8>) -> LocalFuture<'a, Result<()>> {
+        Box::pin(async move { self.save_to(held, out) })
+    }
+
+    fn load(&mut self, held: &Held, saved: &[u8]) -> Result<()> {
+        self.load_from(held, saved);
+        Ok(())
+    }
+
+    fn fork(&self, written: usize) -> Result<Box<dyn State>> {
+        Ok(Box::new(self.copied(written)?))
     }
 
     fn bytes(&self) -> u64 {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::device::DeviceInfo;
+use crate::fnv;
 
 /// Longest file that is read.
 const LONGEST: u64 = 64 << 20;
@@ -24,7 +25,7 @@ impl Kept {
         let key = words.join(" ").replace(char::is_control, " ");
         let folder = folder.map(PathBuf::from).or_else(user_folder);
         // the name only has to differ between adapters, the key in the file decides
-        let file = folder.map(|folder| folder.join(format!("{what}-{:016x}", hash(key.as_bytes()))));
+        let file = folder.map(|folder| folder.join(format!("{what}-{:016x}", fnv::of(key.as_bytes()))));
         Self { file, key }
     }
 
@@ -65,22 +66,16 @@ fn user_folder() -> Option<PathBuf> {
     folder.map(|folder| folder.join("gabion"))
 }
 
-/// FNV-1a.
-fn hash(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, step)
-}
-
 /// A file: the key, the content's checksum, the content.
 fn packed(content: &[u8], key: &str) -> Vec<u8> {
-    let head = format!("{key}\n{:016x}\n", hash(content));
+    let head = format!("{key}\n{:016x}\n", fnv::of(content));
     [head.as_bytes(), content].concat()
 }
 
 fn parse<'a>(file: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let rest = file.strip_prefix(key.as_bytes())?.strip_prefix(b"\n")?;
     let (sum, content) = (rest.get(..16)?, rest.get(16..)?.strip_prefix(b"\n")?);
-    (sum == format!("{:016x}", hash(content)).as_bytes()).then_some(content)
+    (sum == format!("{:016x}", fnv::of(content)).as_bytes()).then_some(content)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod planes;
 mod products;
 mod program;
 mod rope;
+mod saved;
 mod state;
 #[cfg(not(target_arch = "wasm32"))]
 mod tune;

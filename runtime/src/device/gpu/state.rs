@@ -19,8 +19,8 @@ use super::products::Products;
 use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{
-    Batch, COPIES, CancelFlag, KV_GROUP, KvType, LocalFuture, Outputs, Picker, Precision, State, StateBytes,
-    StateOptions, Texts, kv_capacity,
+    Batch, COPIES, CancelFlag, Held, LocalFuture, Outputs, Picker, Precision, State, StateBytes, StateOptions, Texts,
+    kv_capacity,
 };
 use crate::error::{Error, Result};
 use crate::graph::{AttentionPlan, BufId, Op, Plan};
@@ -56,7 +56,7 @@ pub(super) struct Buffers<B = GpuBuffer> {
     pub(super) caches: Vec<Cache<B>>,
     /// What the plan carries from row to row, and copies of it.
     pub(super) states: Vec<B>,
-    copies: [Vec<B>; COPIES],
+    pub(super) copies: [Vec<B>; COPIES],
     /// Inputs of products in a narrow format.
     pub(super) packed: B,
     pub(super) angles: B,
@@ -168,22 +168,11 @@ fn most_partials(gpu: &Gpu, plan: &Plan, options: &StateOptions) -> usize {
     floats.map(|layer| spans(layer) * layer.heads * (layer.head_dim + 2)).max().unwrap_or(0)
 }
 
-/// Bytes of a head's key or value: `record()` words of `shaders/wgsl/shared/cache.wgsl`.
-fn record_bytes(kv: KvType, head_dim: usize) -> usize {
-    let scales = head_dim.div_ceil(KV_GROUP).div_ceil(2);
-    match kv {
-        KvType::F16 => 2 * head_dim,
-        KvType::F32 => 4 * head_dim,
-        KvType::Q8_0 => 4 * (head_dim.div_ceil(4) + scales),
-        KvType::Q4_0 => 4 * (head_dim.div_ceil(8) + scales),
-    }
-}
-
 fn cache<B>(make: Make<'_, B>, layer: &AttentionPlan, options: &StateOptions) -> Result<Cache<B>> {
     let capacity = kv_capacity(layer.window, options);
     let slots = capacity.next_multiple_of(8);
     let own = if layer.kv_from.is_some() { 0 } else { layer.kv_heads };
-    let bytes = (own * record_bytes(options.kv, layer.head_dim)) as u64 * slots as u64;
+    let bytes = (own * options.kv.record_bytes(layer.head_dim)) as u64 * slots as u64;
     Ok(Cache {
         capacity: capacity as u32,
         slots: slots as u32,
@@ -244,7 +233,7 @@ pub(super) struct GpuState {
     pace: Pace,
     pub(super) chain: Chain,
     /// Rows of the text that the encoder has read.
-    encoded: u32,
+    pub(super) encoded: u32,
 }
 
 /// Chooses the rows of the next submit from the time the last one took.
@@ -285,6 +274,20 @@ impl State for GpuState {
         Box::pin(self.read_text(tokens, cancel))
     }
 
+    fn save<'a>(&'a mut self, held: &'a Held, out: &'a mut Vec<u8>) -> LocalFuture<'a, Result<()>> {
+        self.chain.end();
+        Box::pin(self.save_to(held, out))
+    }
+
+    fn load(&mut self, held: &Held, saved: &[u8]) -> Result<()> {
+        self.chain.end();
+        self.load_from(held, saved)
+    }
+
+    fn fork(&self, written: usize) -> Result<Box<dyn State>> {
+        Ok(Box::new(self.copied(written)?))
+    }
+
     fn bytes(&self) -> u64 {
         self.buffers.bytes() + self.chain.bytes()
     }
@@ -314,7 +317,7 @@ impl GpuState {
         Ok(Self { weights, options: *options, rows, buffers, programs, pace, chain, encoded: 0 })
     }
 
-    fn copy(&self, from: &[GpuBuffer], to: &[GpuBuffer]) {
+    pub(super) fn copy(&self, from: &[GpuBuffer], to: &[GpuBuffer]) {
         let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
         for (from, to) in from.iter().zip(to) {
             encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());

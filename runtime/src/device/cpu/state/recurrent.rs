@@ -14,6 +14,7 @@ use crate::graph::{BufId, Conv, DeltaRule, Plan, Scan};
 const PER_ITEM: usize = 32;
 
 /// The states of a plan, and copies of all of them.
+#[derive(Clone)]
 pub(super) struct States {
     pub(super) now: Vec<Vec<f32>>,
     copies: [Vec<Vec<f32>>; COPIES],
