@@ -1,6 +1,6 @@
 //! Where test assets and real models lie.
 //!
-//! Neither is part of the repository (licences, size). A test that wants one and does not find it says so and passes.
+//! But for a few tiny models, neither is part of the repository (licences, size). A test that wants one and does not find it says so and passes.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,34 @@ pub fn shared(rel: &str) -> Option<PathBuf> {
     present(std::env::var_os("GABION_SHARED").map_or_else(beside, PathBuf::from).join(rel))
 }
 
-fn beside() -> PathBuf {
+/// The GGUF files of a folder in the shared one, in order.
+pub fn shared_files(folder: &str) -> Vec<PathBuf> {
+    shared(folder).map_or_else(Vec::new, |folder| ggufs(&folder))
+}
+
+/// Tiny models with golden answers: the shared ones, and those of this repository (`tests/fixtures/tiny`), in order.
+pub fn tiny_models() -> Vec<PathBuf> {
+    let own = ggufs(&root().join("tests/fixtures/tiny"));
+    let mut files = [shared_files("tiny"), own].concat();
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    files
+}
+
+fn ggufs(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|entry| entry.expect("a readable entry").path());
+    let mut files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "gguf")).collect();
+    files.sort();
+    files
+}
+
+fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = here.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(here);
-    root.join("../shared")
+    here.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(here).into()
+}
+
+fn beside() -> PathBuf {
+    root().join("../shared")
 }
 
 /// A real model file by its name, from `$GABION_MODELS`, else from the user's cache folder `~/.cache/gabion`.

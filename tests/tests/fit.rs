@@ -76,17 +76,16 @@ fn a_session_on_a_gpu_takes_what_was_foretold() {
 /// Every family at hand, with whatever its state is made of.
 #[test]
 fn every_tiny_model_takes_what_was_foretold() {
-    let Some(folder) = gabion_tests::shared("tiny") else { return };
+    let files = gabion_tests::tiny_models();
     let cpu = devices::cpu(gabion::device::cpu::Level::best(), Some(2));
     let mut seen = 0;
     for runtime in [Some(cpu), devices::gpu_runtime()].into_iter().flatten() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for path in &files {
             let name = path.display();
-            let Ok(header) = Model::read_header(&path) else { continue };
+            let header = Model::read_header(path).unwrap();
             let options = options(false, 77, 9, None);
             let Ok(fit) = runtime.fit(&header, &options) else { continue };
-            let model = Model::open(&path, &runtime, &options.model, &mut |_| true).unwrap();
+            let model = Model::open(path, &runtime, &options.model, &mut |_| true).unwrap();
             assert_eq!(fit.weight_bytes, model.weight_bytes(), "{name}");
             let (max_tokens, batch_tokens) = (options.session.n_ctx, options.session.n_batch);
             let taken = match model.spec().output {
@@ -99,7 +98,7 @@ fn every_tiny_model_takes_what_was_foretold() {
             seen += 1;
         }
     }
-    assert!(seen >= 10, "{seen} models");
+    assert!(2 * seen > files.len(), "{seen} models");
 }
 
 /// The driver's allocations, which gabion does not count itself.

@@ -123,9 +123,7 @@ fn gemma3_prompts() {
 
 #[test]
 fn tiny_models_have_tokenizers_but_for_kinds_not_yet_supported() {
-    let Some(folder) = shared("tiny") else { return };
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    for path in paths.filter(|path| path.extension().is_some_and(|e| e == "gguf")) {
+    for path in gabion_tests::tiny_models() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         match Tokenizer::from_header(&header(&path)) {
             Ok(tokenizer) => {

@@ -1,4 +1,4 @@
-//! Tiny random models against the logits that Hugging Face transformers computes from the same weights, in exact mode on
+//! Tiny random models against the logits that another engine computes in float32 from the same weights, in exact mode on
 //! every device. What this version cannot run must say so by name.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use gabion::{
     SessionOptions,
 };
 use gabion_tests::golden::{self, Tiny, TinyAnswer, TinyPrompt, TinyText, certain, nmse, position};
-use gabion_tests::{devices, shared, toy};
+use gabion_tests::{devices, shared, tiny_models, toy};
 
 /// Of the last logits. The golden files hold 6 digits; the CPU and lavapipe come within 1e-10, other GPUs need not.
 const NMSE: f64 = 1e-8;
@@ -27,13 +27,8 @@ const NOT_YET: &[&str] = &[];
 
 /// Every tiny model, with its name.
 fn files() -> Vec<(String, PathBuf)> {
-    let Some(folder) = shared("tiny") else { return Vec::new() };
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let ggufs = paths.filter(|path| path.extension().is_some_and(|e| e == "gguf"));
-    let mut files: Vec<_> =
-        ggufs.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path)).collect();
-    files.sort();
-    files
+    let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    tiny_models().into_iter().map(|path| (name(&path), path)).collect()
 }
 
 fn open(path: &Path, runtime: &Runtime) -> Result<Model, Error> {

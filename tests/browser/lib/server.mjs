@@ -37,13 +37,14 @@ export async function serve(folders) {
   return { base: `http://127.0.0.1:${server.address().port}`, requests, close };
 }
 
+/** The file of a path, in the first of the folders for it that has such a file. */
 function locate(folders, path) {
-  const prefix = Object.keys(folders).find((prefix) => path.startsWith(prefix));
-  if (!prefix) return undefined;
-  const inside = normalize(path.slice(prefix.length) || 'index.html');
-  if (inside.startsWith('..')) return undefined;
-  const file = join(folders[prefix], inside.endsWith('/') ? `${inside}index.html` : inside);
-  return statSync(file, { throwIfNoEntry: false })?.isFile() ? file : undefined;
+  const prefixes = Object.keys(folders).filter((prefix) => path.startsWith(prefix));
+  const files = prefixes.map((prefix) => {
+    const inside = normalize(path.slice(prefix.length) || 'index.html');
+    return !inside.startsWith('..') && join(folders[prefix], inside.endsWith('/') ? `${inside}index.html` : inside);
+  });
+  return files.find((file) => file && statSync(file, { throwIfNoEntry: false })?.isFile());
 }
 
 function send(request, response, file, how) {

@@ -10,6 +10,7 @@ import { serve } from './server.mjs';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const SHARED = process.env.GABION_SHARED ?? join(ROOT, '../shared');
+const OWN_TINY = join(ROOT, 'tests/fixtures/tiny');
 const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 export const MODELS = process.env.GABION_MODELS ?? join(CACHE, 'gabion');
 export const ARTIFACTS = join(ROOT, 'tests/artifacts');
@@ -27,8 +28,11 @@ function present(path) {
   return undefined;
 }
 
-/** A small model with random weights and its golden logits. */
-export const tiny = (name) => present(join(SHARED, 'tiny', name));
+/** A small model with random weights or its golden logits: one of the repository's own, or of the shared ones. */
+export function tiny(name) {
+  const own = join(OWN_TINY, name);
+  return existsSync(own) ? own : present(join(SHARED, 'tiny', name));
+}
 
 export const model = (name = SMOLLM2) => present(join(MODELS, name));
 
@@ -48,6 +52,7 @@ export async function open({ flags = FLAGS, folders = {} } = {}) {
     '/checks/': join(ROOT, 'tests/browser/checks/dist'),
     '/lib/': join(ROOT, 'tests/browser/lib'),
     '/models/': MODELS,
+    '/shared/tiny/': OWN_TINY,
     '/shared/': SHARED,
     '/': join(ROOT, 'tests/browser/pages'),
   });

@@ -11,7 +11,7 @@ use gabion_oracle::{DEFECTS, Defect, defect, differences, read};
 #[allow(unreachable_pub)]
 mod assets;
 
-use assets::{GEMMA3, QWEN2, SMOLLM2, model, shared};
+use assets::{GEMMA3, QWEN2, SMOLLM2, model, shared_files, tiny_models};
 
 fn ours(path: &Path) -> Header {
     pollster::block_on(read_header(&mut MmapSource::open(path).unwrap())).unwrap()
@@ -33,14 +33,6 @@ fn compare(path: &Path) -> Vec<Defect> {
     }
 }
 
-fn files(folder: &str) -> Vec<PathBuf> {
-    let Some(folder) = shared(folder) else { return Vec::new() };
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "gguf")).collect();
-    files.sort();
-    files
-}
-
 #[test]
 fn on_real_models() {
     for name in [SMOLLM2, GEMMA3, QWEN2] {
@@ -52,14 +44,14 @@ fn on_real_models() {
 
 #[test]
 fn on_vocabularies() {
-    for path in files("vocab") {
+    for path in shared_files("vocab") {
         assert_eq!(compare(&path), [], "{}", path.display());
     }
 }
 
 #[test]
 fn on_tiny_models() {
-    let files = files("tiny");
+    let files = tiny_models();
     let met: Vec<(&PathBuf, Defect)> =
         files.iter().flat_map(|path| compare(path).into_iter().map(move |d| (path, d))).collect();
     for (path, defect) in &met {

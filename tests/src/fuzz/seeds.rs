@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gabion::gguf::{Header, MmapSource, Value, read_header};
 
-use crate::{hostile, shared, toy};
+use crate::{hostile, shared_files, tiny_models, toy};
 
 /// Larger inputs only make a fuzzer slow.
 pub const MAX_LEN: usize = 1 << 16;
@@ -19,7 +19,7 @@ const TEXTS: usize = 12;
 pub fn header() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = hostile::headers().into_iter().map(|case| case.bytes).collect();
     seeds.extend([toy::llama(), toy::gemma3()].map(|toy| head(&toy.bytes())));
-    seeds.extend(files("tiny").iter().map(|path| head(&std::fs::read(path).expect("a readable file"))));
+    seeds.extend(tiny_models().iter().map(|path| head(&std::fs::read(path).expect("a readable file"))));
     seeds.retain(|seed| seed.len() <= MAX_LEN);
     seeds
 }
@@ -29,7 +29,7 @@ pub fn tokenizer() -> Vec<Vec<u8>> {
     let text = "The thing, <|im_start|>user\nthere 12 é漢😀  \t\n<|im_end|>".as_bytes();
     let header = |bytes: Vec<u8>| [&head(&bytes), text].concat();
     let mut seeds = vec![header(toy::llama().bytes())];
-    seeds.extend(files("vocab").iter().flat_map(|path| vocabulary(path)));
+    seeds.extend(shared_files("vocab").iter().flat_map(|path| vocabulary(path)));
     seeds.retain(|seed| seed.len() <= MAX_LEN);
     seeds
 }
@@ -40,16 +40,6 @@ fn head(file: &[u8]) -> Vec<u8> {
         Ok(gabion::gguf::Parse::Done(header)) => file[..file.len().min(header.data_start as usize)].to_vec(),
         _ => file.to_vec(),
     }
-}
-
-/// The GGUF files in a folder of `../shared`, by name.
-fn files(folder: &str) -> Vec<std::path::PathBuf> {
-    let Some(folder) = shared(folder) else { return Vec::new() };
-    let entries = std::fs::read_dir(folder).expect("a readable folder");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable entry").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|end| end == "gguf"));
-    paths.sort();
-    paths
 }
 
 /// A vocabulary's special and first tokens in the simple form of `targets::tokenizer`, with some of its test texts in each.
