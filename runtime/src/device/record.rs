@@ -70,24 +70,39 @@ impl Held {
 }
 
 impl KvType {
-    /// Bytes of the elements of a record.
-    pub(crate) fn element_bytes(self, head_dim: usize) -> usize {
-        let bits = match self {
+    /// Bits of an element.
+    fn bits(self) -> usize {
+        match self {
             KvType::F32 => 32,
             KvType::F16 => 16,
             KvType::Q8_0 => 8,
             KvType::Q4_0 => 4,
-        };
-        (head_dim * bits).div_ceil(32) * 4
+        }
+    }
+
+    /// Scales of a record.
+    fn groups(self, head_dim: usize) -> usize {
+        match self {
+            KvType::F16 | KvType::F32 => 0,
+            KvType::Q8_0 | KvType::Q4_0 => head_dim.div_ceil(KV_GROUP),
+        }
+    }
+
+    /// Bytes of the elements of a record.
+    fn element_bytes(self, head_dim: usize) -> usize {
+        (head_dim * self.bits()).div_ceil(32) * 4
     }
 
     /// Bytes of a record: a head's key or value.
     pub(crate) fn record_bytes(self, head_dim: usize) -> usize {
-        let groups = match self {
-            KvType::F16 | KvType::F32 => 0,
-            KvType::Q8_0 | KvType::Q4_0 => head_dim.div_ceil(KV_GROUP),
-        };
-        self.element_bytes(head_dim) + 4 * groups.div_ceil(2)
+        self.element_bytes(head_dim) + 4 * self.groups(head_dim).div_ceil(2)
+    }
+
+    /// Clears what fills the last words of a record: devices have anything there.
+    pub(crate) fn clear_padding(self, head_dim: usize, record: &mut [u8]) {
+        let (elements, scales) = record.split_at_mut(self.element_bytes(head_dim));
+        elements[(head_dim * self.bits()).div_ceil(8)..].fill(0);
+        scales[2 * self.groups(head_dim)..].fill(0);
     }
 }
 

@@ -48,7 +48,7 @@ fn a_restored_session_goes_back() {
         go_on(&mut first, &[7, 8]);
         let saved = first.save().unwrap();
         for keep in [61, 60, 59, 62 - window, 40, 1] {
-            for n_batch in [1, 64] {
+            for n_batch in [3] {
                 let mut second = subject.session(128, n_batch);
                 second.restore(&saved).unwrap();
                 let mut other = first.tokens()[..keep].to_vec();
@@ -113,7 +113,7 @@ fn families_save_the_same() {
         let Some(path) = shared(&format!("tiny/{name}.gguf")) else { return };
         let open = |runtime| Model::open(&path, runtime, &ModelOptions { exact: true, gelu: None }, &mut |_| true);
         let models: Vec<Model> = runtimes.iter().flatten().map(|runtime| open(runtime).unwrap()).collect();
-        for (model, kv) in models.iter().flat_map(|model| KV.map(|kv| (model, kv))) {
+        for (model, kv) in models.iter().flat_map(|model| [KvType::F16, KvType::Q4_0].map(|kv| (model, kv))) {
             let mut first = of_type(model, kv, 100, 0);
             let start = model.decoder_start();
             if start.is_some() {

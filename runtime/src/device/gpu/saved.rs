@@ -66,8 +66,11 @@ impl GpuState {
             let (buffer, layout) = self.buffer(&section);
             for head in 0..section.kv_heads {
                 let bytes = self.bytes_of(buffer, layout.of_head(head)).await?;
-                let words = section.positions.clone().flat_map(|pos| layout.words(pos));
-                words.for_each(|word| out.extend_from_slice(&bytes[word]));
+                for pos in section.positions.clone() {
+                    let start = out.len();
+                    layout.words(pos).for_each(|word| out.extend_from_slice(&bytes[word]));
+                    self.options.kv.clear_padding(section.head_dim, &mut out[start..]);
+                }
             }
         }
         for (state, &len) in self.buffers.states.iter().zip(&plan.states) {
