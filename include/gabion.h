@@ -788,6 +788,28 @@ gabion_status gabion_session_score(gabion_session *session,
                                    float *nll,
                                    size_t capacity);
 
+/// Saves a session: its tokens, cache, recurrent states and logits, as bytes that a session of the same model takes by
+/// gabion_session_restore, on any device and in any program. `*bytes` is the caller's, of `*len` bytes, to be freed by
+/// gabion_bytes_free; NULL after an error.
+GABION_API gabion_status gabion_session_save(gabion_session *session, uint8_t **bytes, size_t *len);
+
+/// Frees what gabion_session_save gave. NULL is a no-op.
+GABION_API void gabion_bytes_free(uint8_t *bytes, size_t len);
+
+/// Makes the session one that was saved: of the same model, on whatever device, with whatever n_ctx. Its tokens must fit
+/// (else GABION_ERROR_CONTEXT_FULL) and its cache be of the same type. What the session held before is dropped. Bytes that
+/// are damaged or of another model give GABION_ERROR_INVALID_ARGUMENT and change nothing.
+GABION_API
+gabion_status gabion_session_restore(gabion_session *session,
+                                     const uint8_t *bytes,
+                                     size_t len);
+
+/// Makes another session with the same contents and options, which goes its own way from here; its cache is copied on the
+/// device.
+GABION_API
+gabion_status gabion_session_fork(gabion_session *session,
+                                  gabion_session **fork);
+
 /// Writes the defaults into `options`, whose size is `struct_size`.
 GABION_API gabion_status gabion_fit_options_init(gabion_fit_options *options, size_t struct_size);
 

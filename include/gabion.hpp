@@ -242,7 +242,6 @@ class Runtime {
     detail::Handle<gabion_runtime> handle_;
 };
 
-/// A loaded model. Any number of threads may use it at once.
 namespace detail {
 
 template <class Call> Fit fit(Call call) {
@@ -274,6 +273,7 @@ inline Fit fit(const Runtime &runtime, const uint8_t *data, size_t len, const Fi
     });
 }
 
+/// A loaded model. Any number of threads may use it at once.
 class Model {
   public:
     Model(const Runtime &runtime, const std::string &path, const ModelOptions &options = ModelOptions()) {
@@ -448,6 +448,28 @@ class Session {
         return nll;
     }
 
+    /// The session as bytes, for `restore` of the same model on any device.
+    std::vector<uint8_t> save() {
+        uint8_t *data = nullptr;
+        size_t len = 0;
+        detail::check(gabion_session_save(get(), &data, &len));
+        const auto free = [len](uint8_t *bytes) { gabion_bytes_free(bytes, len); };
+        const std::unique_ptr<uint8_t, decltype(free)> owner(data, free);
+        return std::vector<uint8_t>(data, data + len);
+    }
+
+    /// Makes the session one that was saved; of damaged bytes or another model's it throws and changes nothing.
+    void restore(const std::vector<uint8_t> &saved) {
+        detail::check(gabion_session_restore(get(), saved.data(), saved.size()));
+    }
+
+    /// Another session with the same contents, which goes its own way from here.
+    Session fork() {
+        gabion_session *made = nullptr;
+        detail::check(gabion_session_fork(get(), &made));
+        return Session(made);
+    }
+
     /// Generates after `tokens`, handing every piece to `on_piece` until it returns false.
     gabion_generation_info generate(const std::vector<uint32_t> &tokens, const GenerateOptions &options,
                                     const std::function<bool(const Piece &)> &on_piece) {
@@ -476,6 +498,8 @@ class Session {
     gabion_session *get() const noexcept { return handle_.get(); }
 
   private:
+    explicit Session(gabion_session *made) : handle_(made) {}
+
     /// The C options, with views of the stop strings.
     struct Stops {
         std::vector<gabion_string> list;
@@ -492,109 +516,8 @@ class Session {
     detail::Handle<gabion_session> handle_;
 };
 
-/// Runs whole texts through an encoder, several in one pass. One thread at a time; `cancel` from any.
-class Embedder {
-  public:
-    explicit Embedder(const Model &model, const EmbedderOptions &options = EmbedderOptions()) {
-        gabion_embedder_options c = options;
-        const std::string &query = options.query_prefix_text, &document = options.document_prefix_text;
-        c.query_prefix = query.data(), c.query_prefix_len = query.size();
-        c.document_prefix = document.data(), c.document_prefix_len = document.size();
-        gabion_embedder *made = nullptr;
-        detail::check(gabion_embedder_new(model.get(), &c, &made));
-        handle_.reset(made);
-    }
-
-    /// Stops the running call; see gabion_embedder_cancel.
-    void cancel() const noexcept { gabion_embedder_cancel(get()); }
-    gabion_embedder_info info() const {
-        gabion_embedder_info info = detail::sized<gabion_embedder_info>();
-        detail::check(gabion_embedder_get_info(get(), &info));
-        return info;
-    }
-
-    /// The names of a classifier's scores; empty where the file has none.
-    std::vector<std::string> labels() const {
-        std::vector<std::string> all;
-        size_t len = 0;
-        while (detail::check(gabion_embedder_label(get(), all.size(), nullptr, 0, &len)) == GABION_OK) {
-            std::string label(len + 1, '\0');
-            detail::check(gabion_embedder_label(get(), all.size(), &label[0], label.size(), nullptr));
-            all.push_back(label.substr(0, len));
-        }
-        return all;
-    }
-
-    /// A vector for each text, in order. `kind` is GABION_TEXT_*.
-    std::vector<std::vector<float>> embed(const std::vector<std::string> &texts, int32_t kind = GABION_TEXT_PLAIN) {
-        const std::vector<gabion_string> list = detail::views(texts);
-        const gabion_embedder_info it = info();
-        if (it.pooling == GABION_POOLING_NONE && !list.empty()) { // as many vectors as tokens: each text by itself
-            std::vector<std::vector<float>> all;
-            const size_t most = it.max_tokens * it.dimensions;
-            for (const gabion_string &text : list) all.push_back(floats(most, [&](float *to, size_t room, size_t *len) {
-                return gabion_embedder_embed(get(), &text, 1, kind, to, room, len);
-            }));
-            return all;
-        }
-        return rows(texts.size(), it.dimensions, [&](float *to, size_t room, size_t *len) {
-            return gabion_embedder_embed(get(), list.data(), list.size(), kind, to, room, len);
-        });
-    }
-
-    /// How well each document answers the query; see gabion_embedder_rerank.
-    std::vector<float> rerank(const std::string &query, const std::vector<std::string> &documents) {
-        const std::vector<gabion_string> list = detail::views(documents);
-        return floats(list.size(), [&](float *to, size_t room, size_t *len) {
-            return *len = room, gabion_embedder_rerank(get(), query.data(), query.size(), list.data(), room, to);
-        });
-    }
-
-    /// A classifier's scores of each text; of each pair where `seconds` are as many.
-    std::vector<std::vector<float>> classify(const std::vector<std::string> &texts,
-                                             const std::vector<std::string> &seconds = std::vector<std::string>()) {
-        const std::vector<gabion_string> first = detail::views(texts), second = detail::views(seconds);
-        if (!second.empty() && second.size() != first.size())
-            throw Error(GABION_ERROR_INVALID_ARGUMENT, "as many seconds as texts, or none");
-        const gabion_string *const pairs = second.empty() ? nullptr : second.data();
-        return rows(texts.size(), info().n_scores, [&](float *to, size_t room, size_t *len) {
-            return gabion_embedder_classify(get(), first.data(), pairs, first.size(), to, room, len);
-        });
-    }
-
-    /// The `top` likeliest tokens in each masked place, best first.
-    std::vector<gabion_guess> fill_mask(const std::string &text, size_t top) {
-        std::vector<gabion_guess> guesses(256);
-        size_t len = 0;
-        const auto call = [&] {
-            return gabion_embedder_fill_mask(get(), text.data(), text.size(), top, guesses.data(), guesses.size(), &len);
-        };
-        while (detail::check(call()) == GABION_TRUNCATED) guesses.resize(len);
-        guesses.resize(len);
-        return guesses;
-    }
-
-    gabion_embedder *get() const noexcept { return handle_.get(); }
-
-  private:
-    template <class Call> std::vector<float> floats(size_t room, Call call) {
-        std::vector<float> all(room + 1); // never without a place to write to
-        size_t len = 0;
-        detail::check(call(all.data(), room, &len));
-        all.resize(len);
-        return all;
-    }
-
-    template <class Call> std::vector<std::vector<float>> rows(size_t n, size_t width, Call call) {
-        const std::vector<float> all = floats(n * width, call);
-        std::vector<std::vector<float>> each;
-        for (size_t i = 0; i < n; ++i) each.emplace_back(all.begin() + i * width, all.begin() + (i + 1) * width);
-        return each;
-    }
-
-    detail::Handle<gabion_embedder> handle_;
-};
-
 } // namespace gabion
+
+#include "gabion_embedder.hpp"
 
 #endif // GABION_HPP

@@ -117,6 +117,8 @@ static void nulls_with_a_session(gabion_session *session) {
     const float *logits;
     const uint32_t *tokens;
     float nll[2];
+    gabion_session *fork = session;
+    uint8_t *saved = (uint8_t *)&saved;
     size_t n;
 
     STATUS(INVALID, gabion_session_clear(NULL));
@@ -137,6 +139,18 @@ static void nulls_with_a_session(gabion_session *session) {
     STATUS(INVALID, gabion_session_score(session, ids, 3, nll, 1));
     STATUS(INVALID, gabion_session_score(session, ids, 3, NULL, 2));
     STATUS(INVALID, gabion_session_score(session, NULL, 3, nll, 2));
+    STATUS(INVALID, gabion_session_save(NULL, &saved, &n));
+    CHECK(saved == NULL && n == 0);
+    STATUS(INVALID, gabion_session_save(session, NULL, &n));
+    STATUS(INVALID, gabion_session_save(session, &saved, NULL));
+    gabion_bytes_free(NULL, 9);
+    STATUS(INVALID, gabion_session_restore(NULL, (const uint8_t *)ids, 4));
+    STATUS(INVALID, gabion_session_restore(session, NULL, 4));
+    STATUS(INVALID, gabion_session_restore(session, NULL, 0));
+    STATUS(INVALID, gabion_session_restore(session, (const uint8_t *)ids, sizeof ids));
+    STATUS(INVALID, gabion_session_fork(NULL, &fork));
+    CHECK(fork == NULL);
+    STATUS(INVALID, gabion_session_fork(session, NULL));
     STATUS(INVALID, gabion_session_generate(NULL, ids, 3, NULL, no_piece, NULL, NULL));
     STATUS(INVALID, gabion_session_generate(session, NULL, 3, NULL, no_piece, NULL, NULL));
     STATUS(INVALID, gabion_session_generate(session, ids, 3, NULL, no_piece, NULL, &info)); /* struct_size 0 */

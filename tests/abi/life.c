@@ -154,6 +154,39 @@ static void low_level(gabion_session *session) {
     CHECK(n == 0);
 }
 
+/* Saved bytes and forks go on like the session that they are of. */
+static void saving(const gabion_model *model, gabion_session *session) {
+    const uint32_t ids[4] = {10, 20, 30, 40};
+    gabion_session *other, *fork;
+    const float *logits, *same;
+    uint8_t *bytes;
+    size_t n, len;
+    int i;
+
+    OK(gabion_session_sync(session, ids, 4, NULL, NULL));
+    OK(gabion_session_save(session, &bytes, &len));
+    OK(gabion_session_fork(session, &fork));
+    OK(gabion_session_new(model, NULL, &other));
+    OK(gabion_session_restore(other, bytes, len));
+    OK(gabion_session_step(session, 50));
+    OK(gabion_session_logits(session, &logits, &n));
+    for (i = 0; i < 2; ++i) {
+        gabion_session *twin = i ? fork : other;
+        OK(gabion_session_step(twin, 50));
+        OK(gabion_session_logits(twin, &same, &n));
+        CHECK(n == 264 && memcmp(logits, same, n * sizeof *same) == 0);
+    }
+    OK(gabion_session_sync(other, ids, 2, NULL, NULL));
+    bytes[len / 2] ^= 1;
+    STATUS(INVALID, gabion_session_restore(other, bytes, len));
+    OK(gabion_session_tokens(other, (const uint32_t **)&logits, &n));
+    CHECK(n == 2);
+    gabion_bytes_free(bytes, len);
+    gabion_session_free(session == other ? NULL : other);
+    gabion_session_free(fork);
+    OK(gabion_session_clear(session));
+}
+
 static void stepping(gabion_session *session, const uint32_t *ids, size_t n_ids, char *text, size_t capacity) {
     gabion_generate_options options;
     gabion_generation *generation, *second;
@@ -294,6 +327,7 @@ int main(int argc, char **argv) {
     OK(gabion_session_new(model, NULL, &session));
     CHECK(gabion_session_n_ctx(session) == 256);
     low_level(session);
+    saving(model, session);
     stepping(session, ids, n, text, sizeof text);
     with_a_callback(session, ids, n, text);
     gabion_session_free(session);

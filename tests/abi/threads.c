@@ -60,14 +60,19 @@ static gabion_status while_generating(gabion_session *session, void (*during)(ga
 
 static void everything_is_busy(gabion_session *session) {
     gabion_generation *generation;
+    gabion_session *fork;
     const uint32_t *tokens;
     const float *logits;
+    uint8_t *saved;
     float nll[2];
     size_t n;
 
     STATUS(GABION_ERROR_BUSY, gabion_session_sync(session, PROMPT, 3, NULL, NULL));
     STATUS(GABION_ERROR_BUSY, gabion_session_step(session, 1));
     STATUS(GABION_ERROR_BUSY, gabion_session_clear(session));
+    STATUS(GABION_ERROR_BUSY, gabion_session_save(session, &saved, &n));
+    STATUS(GABION_ERROR_BUSY, gabion_session_restore(session, (const uint8_t *)PROMPT, 4));
+    STATUS(GABION_ERROR_BUSY, gabion_session_fork(session, &fork));
     STATUS(GABION_ERROR_BUSY, gabion_session_score(session, PROMPT, 3, nll, 2));
     STATUS(GABION_ERROR_BUSY, gabion_session_tokens(session, &tokens, &n));
     STATUS(GABION_ERROR_BUSY, gabion_session_logits(session, &logits, &n));

@@ -91,6 +91,12 @@ void low_level(gabion::Session &session) {
     CHECK(session.score({1, 2, 3}).size() == 2);
     CHECK(thrown([&] { session.sync({}); }) == GABION_ERROR_INVALID_ARGUMENT);
     CHECK(thrown([&] { session.sync(std::vector<uint32_t>(65)); }) == GABION_ERROR_CONTEXT_FULL);
+    const std::vector<uint8_t> saved = session.save();
+    gabion::Session fork = session.fork();
+    session.clear();
+    session.restore(saved);
+    CHECK(session.tokens() == fork.tokens() && session.logits() == fork.logits());
+    CHECK(thrown([&] { session.restore({1, 2, 3}); }) == GABION_ERROR_INVALID_ARGUMENT);
     session.clear();
     CHECK(session.tokens().empty());
 }

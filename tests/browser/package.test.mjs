@@ -115,6 +115,41 @@ describe('stopping', { skip: !model() }, () => {
   }
 });
 
+for (const name of ['llama', 'qwen35']) {
+  test(`a session of ${name}, saved on one device, goes on on another`, { skip: !tiny(`${name}.gguf`), timeout: 300_000 }, async () => {
+    const run = async (url) => {
+      const { Model } = await import('/package/index.js');
+      const models = await Promise.all(['webgpu', 'cpu'].map((device) => Model.load(url, { device, exact: true })));
+      const found = [];
+      for (const [from, to] of [models, [...models].reverse()]) {
+        const first = await from.session({ contextSize: 64 });
+        await first.sync([9, 8, 7, 6, 5]);
+        const saved = await first.save();
+        const fork = await first.fork();
+        const other = await to.session({ contextSize: 32 });
+        await other.restore(saved);
+        const again = await other.save();
+        const logits = [];
+        for (const session of [first, fork, other]) {
+          await session.step(4);
+          logits.push(Array.from(await session.logits()));
+        }
+        saved[50] ^= 1;
+        const damaged = await other.restore(saved).then(() => 'done', (error) => error.code);
+        found.push({ logits, damaged, tokens: Array.from(await other.tokens()), same: saved.every((b, i) => i === 50 || b === again[i]) });
+      }
+      await Promise.all(models.map((model) => model.dispose()));
+      return found;
+    };
+    for (const { logits, ...rest } of await web.page.evaluate(run, `/shared/tiny/${name}.gguf`)) {
+      assert.deepEqual(rest, { damaged: 'invalid_argument', tokens: [9, 8, 7, 6, 5, 4], same: true });
+      assert.deepEqual(logits[1], logits[0]);
+      const off = Math.max(...logits[0].map((x, i) => Math.abs(x - logits[2][i])));
+      assert.ok(off < 1e-3 && new Set(logits[0]).size > 50, `off by ${off}`);
+    }
+  });
+}
+
 describe('sessions', { skip: !model() }, () => {
   test('reuse a prefix, score, give logits, refuse two calls at once', { timeout: 120_000 }, async () => {
     const run = async (url) => {

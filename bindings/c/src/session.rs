@@ -64,6 +64,11 @@ fn broken<T>() -> Result<T> {
 }
 
 impl Shared {
+    fn new(session: Session) -> Arc<Self> {
+        let (cancel, n_ctx) = (session.cancel_flag(), session.n_ctx());
+        Arc::new(Self { cancel, n_ctx, slot: Mutex::new(Slot::Idle(Box::new(session))) })
+    }
+
     fn lock(&self) -> Result<MutexGuard<'_, Slot>> {
         match self.slot.try_lock() {
             Ok(slot) => Ok(slot),
@@ -169,10 +174,7 @@ pub unsafe extern "C" fn gabion_session_new(
     let make = || {
         // SAFETY: the header's contract
         let (it, options) = unsafe { (handle(model, "model")?, session_options(options)?) };
-        let session = it.model.session(&options)?;
-        let (cancel, n_ctx) = (session.cancel_flag(), session.n_ctx());
-        let slot = Mutex::new(Slot::Idle(Box::new(session)));
-        Ok(gabion_session { shared: Arc::new(Shared { cancel, n_ctx, slot }) })
+        Ok(gabion_session { shared: Shared::new(it.model.session(&options)?) })
     };
     // SAFETY: the header's contract
     guard(|| unsafe { create(session, make) })
@@ -327,6 +329,73 @@ pub unsafe extern "C" fn gabion_session_score(
     })
 }
 
+/// Saves a session: its tokens, cache, recurrent states and logits, as bytes that a session of the same model takes by
+/// gabion_session_restore, on any device and in any program. `*bytes` is the caller's, of `*len` bytes, to be freed by
+/// gabion_bytes_free; NULL after an error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gabion_session_save(
+    session: *mut gabion_session,
+    bytes: *mut *mut u8,
+    len: *mut usize,
+) -> gabion_status {
+    guard(|| {
+        // SAFETY: the header's contract
+        let (bytes, len) = unsafe { (Out::new(bytes, "bytes")?, Out::new(len, "len")?) };
+        bytes.set(std::ptr::null_mut());
+        len.set(0);
+        // SAFETY: the header's contract
+        let it = unsafe { handle(session, "session") }?;
+        let saved = it.shared.with(|session| session.save())?.into_boxed_slice();
+        len.set(saved.len());
+        bytes.set(Box::into_raw(saved).cast());
+        Ok(GABION_OK)
+    })
+}
+
+/// Frees what gabion_session_save gave. NULL is a no-op.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gabion_bytes_free(bytes: *mut u8, len: usize) {
+    guard_free(|| {
+        if !bytes.is_null() {
+            // SAFETY: the header's contract: both came from gabion_session_save
+            drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(bytes, len)) });
+        }
+    });
+}
+
+/// Makes the session one that was saved: of the same model, on whatever device, with whatever n_ctx. Its tokens must fit
+/// (else GABION_ERROR_CONTEXT_FULL) and its cache be of the same type. What the session held before is dropped. Bytes that
+/// are damaged or of another model give GABION_ERROR_INVALID_ARGUMENT and change nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gabion_session_restore(
+    session: *mut gabion_session,
+    bytes: *const u8,
+    len: usize,
+) -> gabion_status {
+    guard(|| {
+        // SAFETY: the header's contract
+        let (it, saved) = unsafe { (handle(session, "session")?, slice(bytes, len, "bytes")?) };
+        it.shared.with(|session| session.restore(saved))?;
+        Ok(GABION_OK)
+    })
+}
+
+/// Makes another session with the same contents and options, which goes its own way from here; its cache is copied on the
+/// device.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gabion_session_fork(
+    session: *mut gabion_session,
+    fork: *mut *mut gabion_session,
+) -> gabion_status {
+    let make = || {
+        // SAFETY: the header's contract
+        let it = unsafe { handle(session, "session") }?;
+        Ok(gabion_session { shared: Shared::new(it.shared.with(|session| session.fork())?) })
+    };
+    // SAFETY: the header's contract
+    guard(|| unsafe { create(fork, make) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,9 +405,7 @@ mod tests {
         let options = gabion::RuntimeOptions { device: "cpu".into(), threads: Some(1), level: None };
         let runtime = gabion::Runtime::new(&options).unwrap();
         let model = gabion_tests::toy::llama().load(&runtime, &gabion::ModelOptions::default()).unwrap();
-        let session = model.session(&SessionOptions::default()).unwrap();
-        let (cancel, n_ctx) = (session.cancel_flag(), session.n_ctx());
-        Arc::new(Shared { cancel, n_ctx, slot: Mutex::new(Slot::Idle(Box::new(session))) })
+        Shared::new(model.session(&SessionOptions::default()).unwrap())
     }
 
     fn use_it(shared: &Shared) -> Result<()> {

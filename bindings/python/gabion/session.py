@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from array import array
-from ctypes import POINTER, byref, c_float, c_size_t, c_uint32, string_at
+from ctypes import POINTER, byref, c_float, c_size_t, c_uint8, c_uint32, string_at
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Union
 
 from . import _abi
@@ -78,6 +78,32 @@ class Session:
         with self._handle as session:
             check(lib.gabion_session_score(session, ids, count, nll, len(nll)))
         return list(nll)
+
+    def save(self) -> bytes:
+        """The session as bytes: tokens, cache, recurrent states and logits, for `restore` of a session of the same model on any
+        device."""
+        data, count = POINTER(c_uint8)(), c_size_t()
+        with self._handle as session:
+            check(lib.gabion_session_save(session, byref(data), byref(count)))
+        try:
+            return string_at(data, count.value)
+        finally:
+            lib.gabion_bytes_free(data, count)
+
+    def restore(self, saved: bytes) -> None:
+        """Makes the session one that was saved, of the same model and cache type; its tokens must fit, else ContextFull. Damaged bytes
+        or another model's raise InvalidArgument and change nothing."""
+        data = (c_uint8 * len(saved)).from_buffer_copy(saved)
+        with self._handle as session:
+            check(lib.gabion_session_restore(session, data, len(saved)))
+
+    def fork(self) -> Session:
+        """Another session with the same contents, which goes its own way from here."""
+        fork = Session.__new__(Session)
+        fork.model = self.model
+        with self._handle as session:
+            fork._handle = Handle.make(lib.gabion_session_free, lambda made: lib.gabion_session_fork(session, made))
+        return fork
 
     def clear(self) -> None:
         """Empties the context."""

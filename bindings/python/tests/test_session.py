@@ -30,6 +30,24 @@ def test_logits(session, model):
     session.sync([5, 6, 7])
 
 
+def test_saved_restored_and_forked(session, model):
+    session.sync([5, 6, 7])
+    saved = session.save()
+    with model.session() as other, session.fork() as fork:
+        other.restore(saved)
+        assert other.tokens == fork.tokens == [5, 6, 7]
+        for one in (session, other, fork):
+            one.step(8)
+        assert session.logits == other.logits == fork.logits
+        damaged = saved[:40] + bytes([saved[40] ^ 1]) + saved[41:]
+        for bad in (b"", b"gabsess1", damaged):
+            with pytest.raises(gabion.InvalidArgument):
+                other.restore(bad)
+        assert other.tokens == [5, 6, 7, 8]
+    with model.session(n_ctx=2) as small, pytest.raises(gabion.ContextFull):
+        small.restore(saved)
+
+
 def test_score_is_the_log_probability_of_the_logits(model_path):
     tokens = [5, 6, 7, 8]
     # exact: else the number of tokens computed at once shows in the last digits

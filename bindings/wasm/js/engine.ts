@@ -184,9 +184,19 @@ export class Engine {
   }
 
   session(options: SessionOptions): { session: number } & SessionInfo {
-    const session = this.#loaded().session(options);
-    this.#sessions.set(++this.#lastId, session);
-    return { session: this.#lastId, ...session.info() };
+    return this.#keep(this.#loaded().session(options));
+  }
+
+  fork(args: { session: number }): { session: number } & SessionInfo {
+    return this.#keep(this.#session(args.session).fork());
+  }
+
+  save(args: { session: number }): Promise<Uint8Array> {
+    return this.#session(args.session).save();
+  }
+
+  restore(args: { session: number; saved: Uint8Array }) {
+    this.#session(args.session).restore(args.saved);
   }
 
   embedder(options: EmbedderOptions): { embedder: number } & EmbedderInfo {
@@ -303,6 +313,11 @@ export class Engine {
   #loaded(): wasm.Model {
     if (!this.#model) throw new GabionError('disposed', 'the model is disposed');
     return this.#model;
+  }
+
+  #keep(session: wasm.Session): { session: number } & SessionInfo {
+    this.#sessions.set(++this.#lastId, session);
+    return { session: this.#lastId, ...session.info() };
   }
 
   #session(id: number): wasm.Session {

@@ -53,6 +53,22 @@ export class Session implements AsyncDisposable {
     return this.#port.call('score', { session: this.#session, tokens }, { signal });
   }
 
+  /** The session as bytes: tokens, cache, recurrent states and logits, for `restore` of the same model on any device. */
+  save(): Promise<Uint8Array> {
+    return this.#port.call('save', { session: this.#session });
+  }
+
+  /** Makes the session one that was saved. Damaged bytes or another model's fail with `invalid_argument` and change nothing. */
+  async restore(saved: Uint8Array): Promise<void> {
+    await this.#port.call('restore', { session: this.#session, saved });
+  }
+
+  /** Another session with the same contents, which goes its own way from here. */
+  async fork(): Promise<Session> {
+    const { session, ...info } = await this.#port.call('fork', { session: this.#session });
+    return new Session(this.#port, session, info);
+  }
+
   /** Tokens in the context. */
   tokens(): Promise<Uint32Array> {
     return this.#port.call('tokens', { session: this.#session });

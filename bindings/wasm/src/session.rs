@@ -57,6 +57,21 @@ impl Session {
         Ok(Float32Array::from(session.computed_logits_async().await.map_err(to_js)?))
     }
 
+    /// The session as bytes.
+    pub async fn save(&self) -> Result<Vec<u8>, JsValue> {
+        self.lock().map_err(to_js)?.save_async().await.map_err(to_js)
+    }
+
+    /// Makes the session one that was saved.
+    pub fn restore(&self, saved: &[u8]) -> Result<(), JsValue> {
+        self.lock().map_err(to_js)?.restore(saved).map_err(to_js)
+    }
+
+    /// Another session with the same contents.
+    pub fn fork(&self) -> Result<Session, JsValue> {
+        Ok(Self::new(self.lock().map_err(to_js)?.fork().map_err(to_js)?))
+    }
+
     /// Tokens in the context.
     pub fn tokens(&self) -> Result<Vec<u32>, JsValue> {
         Ok(self.lock().map_err(to_js)?.tokens().to_vec())

@@ -16,7 +16,13 @@ fn the_layout_is_the_usual_one() {
     if !have("make") {
         return;
     }
-    for file in ["include/gabion.h", "include/gabion.hpp", "lib/libgabion.a", "lib/libgabion.so.0"] {
+    for file in [
+        "include/gabion.h",
+        "include/gabion.hpp",
+        "include/gabion_embedder.hpp",
+        "lib/libgabion.a",
+        "lib/libgabion.so.0",
+    ] {
         assert!(prefix().join(file).exists(), "{file}");
     }
     let version = env!("CARGO_PKG_VERSION");

@@ -37,6 +37,11 @@ public final class Session: @unchecked Sendable {  // the library itself refuses
         self.model = model
     }
 
+    private init(_ model: Model, handle: OpaquePointer) {
+        self.model = model
+        self.handle = handle
+    }
+
     deinit {
         gabion_session_free(handle)
     }
@@ -82,6 +87,25 @@ public final class Session: @unchecked Sendable {  // the library itself refuses
         let capacity = scores.count
         try check(gabion_session_score(handle, tokens, tokens.count, &scores, capacity))
         return scores
+    }
+
+    /// The session as bytes, for `restore` of the same model on any device.
+    public func save() throws -> [UInt8] {
+        var data: UnsafeMutablePointer<UInt8>?
+        var count = 0
+        try check(gabion_session_save(handle, &data, &count))
+        defer { gabion_bytes_free(data, count) }
+        return Array(UnsafeBufferPointer(start: data, count: count))
+    }
+
+    /// Makes the session one that was saved. Damaged bytes or another model's throw and change nothing.
+    public func restore(_ saved: [UInt8]) throws {
+        try check(gabion_session_restore(handle, saved, saved.count))
+    }
+
+    /// Another session with the same contents, which goes its own way from here.
+    public func fork() throws -> Session {
+        Session(model, handle: try make { gabion_session_fork(handle, $0) })
     }
 
     /// Answers a conversation, streaming text as it comes.
