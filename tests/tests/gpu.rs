@@ -90,7 +90,7 @@ fn op_cases_in_hardware_shapes_at_default_limits() {
     let options = GpuOptions { default_limits: true, hardware_shapes: true, ..Default::default() };
     let Some(gpu) = at_level(Level::Base, options) else { return };
     let device: Arc<dyn Device> = gpu;
-    ops::run_some(&device, Precision::Exact, ops::some_cases("", 5));
+    ops::run_some(&device, Precision::Exact, ops::some_cases("", 11));
 }
 
 /// The adapter at this level, unless it lacks what the level needs: then `None`, with a message.

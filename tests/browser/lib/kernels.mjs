@@ -1,21 +1,29 @@
 // What is asked of the kernels, wherever there is WebGPU: a page, or Node with Dawn. `checks` is the module of
 // tests/browser/checks, initialized.
 
+/** Shaders that are compiled at a time: browsers do it on threads of their own. */
+const COMPILERS = 4;
+
 /** Compiles WGSL and makes a pipeline of it; what the compiler has against it, per shader. */
 export async function compile(checks, shaders = checks.shaders()) {
   const adapter = await navigator.gpu.requestAdapter();
   const device = await adapter.requestDevice();
-  const complaints = {};
-  for (const [name, code] of shaders) {
+  const check = async (code) => {
     device.pushErrorScope('validation');
     const module = device.createShaderModule({ code });
+    const wrong = device.popErrorScope();
     const { messages } = await module.getCompilationInfo();
     const pipeline = { layout: 'auto', compute: { module, entryPoint: 'main' } };
     const failure = await device.createComputePipelineAsync(pipeline).then(() => null, (error) => error.message);
-    const error = await device.popErrorScope();
     const texts = messages.map(({ type, lineNum, message }) => `${type} at line ${lineNum}: ${message}`);
-    complaints[name] = [...texts, failure, error?.message].filter(Boolean);
-  }
+    return [...texts, failure, (await wrong)?.message].filter(Boolean);
+  };
+  const complaints = {};
+  const queue = [...shaders];
+  const lane = async () => {
+    for (let next; (next = queue.shift()); ) complaints[next[0]] = await check(next[1]);
+  };
+  await Promise.all(Array.from({ length: COMPILERS }, lane));
   device.destroy();
   return complaints;
 }

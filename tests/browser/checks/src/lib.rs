@@ -69,7 +69,7 @@ impl Ops {
     /// kernel for seconds.
     pub fn cases(&self, filter: &str) -> Vec<String> {
         let some = filter.is_empty() && self.0.info().threads == 0;
-        let cases = if some { ops::some_cases(filter, 5) } else { ops::cases(filter) };
+        let cases = if some { ops::some_cases(filter, 11) } else { ops::cases(filter) };
         cases.into_iter().map(|case| case.name).collect()
     }
 
