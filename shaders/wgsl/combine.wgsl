@@ -7,6 +7,8 @@ struct Shape {
     out_stride: u32,
     // column of the first weight
     first: u32,
+    // 1: there is a weight for each column instead of each part
+    by_column: u32,
     // 1: weights are the sigmoids of what is there
     sigmoid: u32,
     accumulate: u32,
@@ -24,7 +26,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let at = id.y * shape.out_stride + id.x;
     var sum = select(0.0, out[at], shape.accumulate != 0u);
     for (var i = 0u; i < shape.parts; i++) {
-        var weight = weights[id.y * shape.weights_stride + shape.first + i];
+        let place = select(i, id.x, shape.by_column != 0u);
+        var weight = weights[id.y * shape.weights_stride + shape.first + place];
         if (shape.sigmoid != 0u) {
             weight = 1.0 / (1.0 + exp(-weight));
         }

@@ -342,7 +342,7 @@ test('a context that does not fit in memory is an error, not the end of the page
 // that carries a state
 const KINDS = [
   ...['llama', 'qwen2', 'gemma3', 'gptneox', 'bloom', 'gemma2', 'olmo2', 'qwen2moe', 'gpt-oss'],
-  ...['lfm2', 'mamba', 'mamba2', 'qwen3next'],
+  ...['lfm2', 'mamba', 'mamba2', 'qwen3next', 'rwkv6', 'rwkv7'],
 ];
 for (const name of KINDS) {
   test(`tiny ${name} on WebGPU and CPU: golden logits`, { skip: !tiny(`${name}.gguf`), timeout: 120_000 }, async () => {

@@ -29,6 +29,11 @@ pub fn tiny_models() -> Vec<PathBuf> {
     files
 }
 
+/// One of these by its name.
+pub fn tiny_model(name: &str) -> Option<PathBuf> {
+    tiny_models().into_iter().find(|path| path.file_stem().is_some_and(|stem| stem == name))
+}
+
 fn ggufs(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.expect("a readable entry").path());

@@ -11,4 +11,4 @@ pub mod hostile;
 pub mod ops;
 pub mod toy;
 
-pub use assets::{GEMMA3, QWEN2, SMOLLM2, model, shared, shared_files, tiny_models};
+pub use assets::{GEMMA3, QWEN2, SMOLLM2, model, shared, shared_files, tiny_model, tiny_models};

@@ -40,7 +40,9 @@ fn broken_vocabularies_are_refused_by_name() {
     for (writer, part) in [
         (model("bogus", &["a"]), "bogus"),
         (model("t5", &["a"]), "t5"),
-        (model("rwkv", &["a"]), "rwkv"),
+        (model("rwkv", &["a", "b\\x0"]), "token 1 is 'b\\x0'"),
+        (model("rwkv", &["a", "\\"]), "wrong escape"),
+        (model("rwkv", &["a".repeat(257).as_str()]), "257 bytes"),
         (model("gemma4", &["a"]), "gemma4"),
         (pre("bogus"), "bogus"),
         (bpe(&[], &[]), "0 tokens"),

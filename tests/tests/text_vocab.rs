@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gabion::gguf::{Header, MmapSource, read_header};
 use gabion::text::{Detokenizer, Tokenizer};
-use gabion_tests::{model, shared};
+use gabion_tests::{golden, model, shared, tiny_model, tiny_models};
 use pollster::block_on;
 
 const VOCABS: &[&str] = &["bert-bge", "deepseek-llm", "falcon", "gpt-2", "llama-spm", "phi-3"];
@@ -121,9 +121,28 @@ fn gemma3_prompts() {
     golden("golden/gemma3.json", "gemma-3-270m-q4_k_m.gguf");
 }
 
+/// RWKV's own tokenizer with the same small vocabulary. Tokens that are parts of characters come together again.
+#[test]
+fn rwkv_texts() {
+    let path = tiny_model("rwkv7").unwrap();
+    let tokenizer = tokenizer(&path);
+    let cases: Vec<serde_json::Value> = golden::load(&path.with_file_name("rwkv-texts.json"));
+    let case = |case: &serde_json::Value| -> Case {
+        let ids = case["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+        (case["text"].as_str().unwrap().into(), ids)
+    };
+    let cases: Vec<Case> = cases.iter().map(case).collect();
+    assert!(cases.len() > 8);
+    assert_eq!(mismatches(&tokenizer, &cases), Vec::<String>::new());
+    for (text, ids) in &cases {
+        assert_eq!(tokenizer.decode(ids, false), *text);
+    }
+    assert_eq!(tokenizer.encode("<s>a", true, true).unwrap(), [0, 98]);
+}
+
 #[test]
 fn tiny_models_have_tokenizers_but_for_kinds_not_yet_supported() {
-    for path in gabion_tests::tiny_models() {
+    for path in tiny_models() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         match Tokenizer::from_header(&header(&path)) {
             Ok(tokenizer) => {

@@ -26,6 +26,8 @@ pub(super) struct Decoder {
     pub(super) kv_from: Vec<Option<usize>>,
     /// What stands in a layer's place of attention, if anything does.
     pub(super) mixer: fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>,
+    /// What stands in the place of a layer's feed-forward layer, if anything does.
+    pub(super) channel_mix: Option<fn(&Keys<'_>, &Sizes, usize) -> Result<FfnSpec>>,
     pub(super) embedding_scale: f32,
     /// Factor on what each half of a block adds.
     pub(super) residual_scale: f32,
@@ -179,6 +181,7 @@ impl Decoder {
             value_norm: false,
             kv_from: vec![None; sizes.n_layer],
             mixer: |_, _, _| Ok(None),
+            channel_mix: None,
             embedding_scale: 1.0,
             residual_scale: 1.0,
             logit_scale: 1.0,
@@ -270,6 +273,7 @@ impl Decoder {
             mixture: self.mixture(keys, s, i)?,
             per_layer: self.per_layer.map(|width| self.per_layer_block(keys, s, i, width)).transpose()?,
             output_scale: keys.optional(&format!("blk.{i}.layer_output_scale.weight"), &[1])?,
+            output_factor: 1.0,
             parallel: self.parallel,
         })
     }
@@ -287,6 +291,9 @@ impl Decoder {
 
     /// The feed-forward layer that every row takes, if there is one.
     fn ffn(&self, keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<Option<FfnSpec>> {
+        if let Some(channel_mix) = self.channel_mix {
+            return channel_mix(keys, s, i).map(Some);
+        }
         let (parts, n_ff) = match (is_mixture(keys, i), shared_width(keys, i)) {
             (true, None) => return Ok(None),
             (true, Some(width)) => (["ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"], width),
@@ -302,6 +309,7 @@ impl Decoder {
             gated: self.gated,
             down: keys.linear(&down, n_ff, s.n_embd)?,
             activation: self.activation,
+            shift: None,
         }))
     }
 
@@ -337,6 +345,7 @@ impl Decoder {
                 gated: true,
                 down: stacked("ffn_down_exps", n_ff, s.n_embd)?,
                 activation: self.activation,
+                shift: None,
             },
             shared_gate: keys.header.tensor(&name("ffn_gate_inp_shexp.weight")).map(|_| gate()).transpose()?,
         }))

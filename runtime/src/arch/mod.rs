@@ -7,9 +7,10 @@ mod rope;
 mod spec;
 
 pub use spec::{
-    Activation, AttentionSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LatentSpec, LayerSpec, LinearSpec,
-    MAX_EXPERTS, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, PerLayerBlock, PerLayerSpec, Pooling,
-    QkNorm, Qkv, RelativeSpec, Rope, RopeStyle, ScanSpec, ShortConvSpec, StepSpec, Task, TransformSpec,
+    Activation, AttentionSpec, BranchSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LatentSpec, LayerSpec,
+    LerpSpec, LinearSpec, MAX_EXPERTS, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, PerLayerBlock,
+    PerLayerSpec, Pooling, QkNorm, Qkv, RelativeSpec, Rope, RopeStyle, ScanSpec, ShiftSpec, ShortConvSpec, StepSpec,
+    Task, TimeMixSpec, TransformSpec, WkvDeltaSpec,
 };
 
 use crate::error::{Error, Result};
@@ -41,6 +42,7 @@ mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3next;
+mod rwkv;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
@@ -85,6 +87,8 @@ const FAMILIES: &[Family] = &[
     ("lfm2", lfm2::spec),
     ("mamba", mamba::mamba),
     ("mamba2", mamba::mamba2),
+    ("rwkv6", rwkv::rwkv6),
+    ("rwkv7", rwkv::rwkv7),
     ("qwen3next", qwen3next::qwen3next),
     ("qwen35", qwen3next::qwen35),
     ("bert", bert::bert),

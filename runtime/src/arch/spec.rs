@@ -54,6 +54,10 @@ pub enum Activation {
     GeluErf,
     /// max(x, 0)
     Relu,
+    /// max(x, 0)²
+    ReluSquared,
+    /// 1 / (1 + e^-x)
+    Sigmoid,
     /// tanh x
     Tanh,
     /// gpt-oss's gated unit: g σ(1.702 g) (u + 1), with g at most 7 and u within ±7.
@@ -236,6 +240,66 @@ pub struct DeltaNetSpec {
     pub output: LinearSpec,
 }
 
+/// A step from a row's input towards that of the row before, by a factor for each column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LerpSpec {
+    /// Tensor name of the factors, of several steps together.
+    pub weight: String,
+    /// The first of this one's.
+    pub first: usize,
+    /// Which part of `TimeMixSpec::mix` is added to them.
+    pub part: usize,
+}
+
+/// What one matrix makes of such a step, or two matrices with little between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BranchSpec {
+    /// The step.
+    pub lerp: LerpSpec,
+    /// The matrix before, with its activation.
+    pub down: Option<(LinearSpec, Option<Activation>)>,
+    /// The matrix.
+    pub linear: LinearSpec,
+}
+
+/// What of RWKV-7 is not in RWKV-6.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WkvDeltaSpec {
+    /// Makes a.
+    pub rate: BranchSpec,
+    /// Makes what the sigmoid of is a step of values towards those of the first such layer; none there.
+    pub values: Option<BranchSpec>,
+    /// Tensor names of k_k and k_a.
+    pub keys: [String; 2],
+}
+
+/// RWKV's time mixing: output(gated(norm(wkv))).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimeMixSpec {
+    /// Makes an addend for the factors of every step, from a step of its own: a matrix, tanh, and a matrix for each (RWKV-6).
+    pub mix: Option<(LerpSpec, LinearSpec, LinearSpec)>,
+    /// Makes r.
+    pub receptance: BranchSpec,
+    /// Makes w.
+    pub decay: BranchSpec,
+    /// Makes k.
+    pub key: BranchSpec,
+    /// Makes v.
+    pub value: BranchSpec,
+    /// Makes the gate: of RWKV-6, its SiLU multiplies.
+    pub gate: BranchSpec,
+    /// For RWKV-7.
+    pub delta: Option<WkvDeltaSpec>,
+    /// Tensor name of `graph::Wkv::bonus`.
+    pub bonus: String,
+    /// Heads.
+    pub heads: usize,
+    /// Layer norm of each head.
+    pub norm: NormSpec,
+    /// Output projection.
+    pub output: LinearSpec,
+}
+
 /// How rows of a layer learn of those before them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mixer {
@@ -247,6 +311,8 @@ pub enum Mixer {
     Scan(ScanSpec),
     /// By the gated delta rule.
     DeltaNet(DeltaNetSpec),
+    /// By RWKV's recurrence.
+    TimeMix(Box<TimeMixSpec>),
 }
 
 impl Mixer {
@@ -257,6 +323,7 @@ impl Mixer {
             Mixer::ShortConv(conv) => &conv.output,
             Mixer::Scan(scan) => &scan.output,
             Mixer::DeltaNet(net) => &net.output,
+            Mixer::TimeMix(mix) => &mix.output,
         }
     }
 }
@@ -302,6 +369,17 @@ pub struct FfnSpec {
     pub down: LinearSpec,
     /// Activation of the gate, or of up.
     pub activation: Activation,
+    /// Where up reads a step towards the row before (RWKV).
+    pub shift: Option<ShiftSpec>,
+}
+
+/// Steps of a feed-forward layer towards the row before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShiftSpec {
+    /// The step that up reads.
+    pub up: LerpSpec,
+    /// Makes what the sigmoid of multiplies the layer's output.
+    pub gate: Option<BranchSpec>,
 }
 
 /// How the scores of experts become probabilities.
@@ -371,6 +449,8 @@ pub struct LayerSpec {
     pub per_layer: Option<PerLayerBlock>,
     /// Name of a factor on the stream after the block.
     pub output_scale: Option<String>,
+    /// Another that is a number.
+    pub output_factor: f32,
     /// Whether the feed-forward layer reads what attention reads, not its result. Without an input norm of its own it has
     /// attention's.
     pub parallel: bool,

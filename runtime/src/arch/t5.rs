@@ -111,6 +111,7 @@ impl Sizes {
                 mixture: None,
                 per_layer: None,
                 output_scale: None,
+                output_factor: 1.0,
                 parallel: false,
             })
         };
@@ -158,6 +159,7 @@ impl Sizes {
             gated,
             down: keys.linear(&name("ffn_down"), self.n_ff, self.n_embd)?,
             activation: if gated { Activation::GeluTanh } else { Activation::Relu },
+            shift: None,
         })
     }
 }

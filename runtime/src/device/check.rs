@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{
-    AttentionPlan, BufId, Columns, Conv, DeltaRule, Groups, Linear, MAX_EXPERTS, Mask, Op, Plan, RELATIVE_REACH,
-    Routing, Scan, WeightId,
+    AttentionPlan, BufId, Columns, Conv, DeltaRule, Groups, Lerp, Linear, MAX_EXPERTS, Mask, NormPart, Op, Plan,
+    RELATIVE_REACH, Routing, Scan, WeightId, Wkv,
 };
 use crate::quant::TensorType;
 
@@ -25,8 +25,9 @@ pub(super) fn check(plan: &Plan, supported: impl Fn(TensorType) -> bool) -> Resu
     plan.ops().try_for_each(|op| expect(fits(plan, op)?, op_name(op)))?;
     let in_place = |op: &Op| {
         op.buffers().1 == plan.hidden
-            || matches!(op, Op::RopeStore { .. } | Op::Attention { .. } | Op::NormPart { .. } | Op::Embed { .. })
+            || matches!(op, Op::RopeStore { .. } | Op::Attention { .. } | Op::NormPart(_) | Op::Embed { .. })
             || matches!(op, Op::Conv(_) | Op::Scan(_) | Op::DeltaRule(_) | Op::Gate { .. })
+            || matches!(op, Op::Shift(_) | Op::Lerp(_) | Op::Wkv(_))
             || matches!(op, Op::Heads { .. } | Op::Take { .. } | Op::Store { .. })
     };
     expect(!plan.head.iter().any(in_place), "head")?;
@@ -41,7 +42,7 @@ fn op_name(op: &Op) -> &'static str {
     match op {
         Op::Embed { .. } => "embed",
         Op::Norm { .. } => "norm",
-        Op::NormPart { .. } => "norm_part",
+        Op::NormPart(_) => "norm_part",
         Op::MatMul { .. } => "mat_mul",
         Op::RopeStore { .. } => "rope_store",
         Op::Store { .. } => "store",
@@ -55,6 +56,9 @@ fn op_name(op: &Op) -> &'static str {
         Op::Conv(_) => "conv",
         Op::Scan(_) => "scan",
         Op::DeltaRule(_) => "delta_rule",
+        Op::Shift(_) => "shift",
+        Op::Lerp(_) => "lerp",
+        Op::Wkv(_) => "wkv",
         Op::Gate { .. } => "gate",
         Op::Scale { .. } => "scale",
     }
@@ -113,10 +117,10 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             let vectors = vector(plan, Some(*weight), len) && vector(plan, *bias, len);
             width(x)? == len && vectors && add_fits(add, x, out)?
         }
-        Op::NormPart { x, first, len, parts, weight } => {
+        Op::NormPart(NormPart { x, first, len, parts, weight, bias, .. }) => {
             let end = len.checked_mul(*parts).and_then(|all| Some((all, all.checked_add(*first)?)));
             end.is_some_and(|(all, end)| {
-                let whole = vector(plan, *weight, *len) || vector(plan, *weight, all);
+                let whole = [*weight, *bias].iter().all(|id| vector(plan, *id, *len) || vector(plan, *id, all));
                 *len > 0 && whole && width(x).is_ok_and(|width| end <= width)
             })
         }
@@ -127,6 +131,18 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
         }
         Op::DeltaRule(rule) => {
             delta_rule_fits(plan, rule)? && apart(&rule.qkv, &rule.out) && apart(&rule.gates, &rule.out)
+        }
+        Op::Shift(shift) => {
+            let n = width(&shift.x)?;
+            n > 0 && width(&shift.out)? == n && state(plan, shift.state, &[n]) && apart(&shift.x, &shift.out)
+        }
+        Op::Lerp(lerp) => {
+            let (reads, out) = op.buffers();
+            lerp_fits(plan, lerp)? && reads.iter().all(|x| apart(x, &out))
+        }
+        Op::Wkv(wkv) => {
+            let (reads, out) = op.buffers();
+            wkv_fits(plan, wkv)? && reads.iter().all(|x| apart(x, &out))
         }
         Op::Gate { x, gate, columns, .. } => within(columns, width(x)?, width(gate)?) && apart(x, gate),
         Op::MatMul { linears, x, add, out } => {
@@ -182,10 +198,11 @@ fn fits(plan: &Plan, op: &Op) -> Result<bool> {
             let input = cols > 0 && (x_width == cols || x_width == used * cols);
             used > 0 && same && fits && input && apart(x, out) && apart(routes, out)
         }
-        Op::Combine { x, weights, first, add, out, .. } => {
+        Op::Combine { x, weights, first, by_column, add, out, .. } => {
             let n = width(out)?;
             let parts = width(x)? / n.max(1);
-            let whole = n > 0 && width(x)? == parts * n && first.saturating_add(parts) <= width(weights)?;
+            let all = first.saturating_add(if *by_column { n } else { parts });
+            let whole = n > 0 && width(x)? == parts * n && all <= width(weights)?;
             whole && apart(weights, out) && add_fits(add, x, out)?
         }
         Op::Scale { x, by, .. } => width(x)? > 0 && vector(plan, *by, 1),
@@ -232,6 +249,25 @@ fn delta_rule_fits(plan: &Plan, rule: &DeltaRule) -> Result<bool> {
         && columns(rule.first, 2, heads, width(plan, rule.gates)?);
     let vectors = vector(plan, Some(rule.a), heads) && vector(plan, Some(rule.dt_bias), heads);
     Ok(whole && inner.is_multiple_of(heads) && inputs && vectors && state(plan, rule.state, &[inner, key_dim]))
+}
+
+fn lerp_fits(plan: &Plan, lerp: &Lerp) -> Result<bool> {
+    let n = width(plan, lerp.out)?;
+    let weight = lerp.weight.is_none_or(|(id, first)| {
+        plan.weights.get(id.0 as usize).is_some_and(|w| !w.matrix && columns(first, 1, n, w.cols))
+    });
+    let by = lerp.by.is_none_or(|(id, first)| width(plan, id).is_ok_and(|width| columns(first, 1, n, width)));
+    Ok(width(plan, lerp.x)? == n && width(plan, lerp.to)? == n && weight && by)
+}
+
+fn wkv_fits(plan: &Plan, wkv: &Wkv) -> Result<bool> {
+    let n = width(plan, wkv.v)?;
+    let parts = if wkv.delta.is_some() { 2 } else { 1 };
+    let whole = n > 0 && wkv.heads > 0 && n.is_multiple_of(wkv.heads) && n / wkv.heads <= Wkv::MAX_HEAD;
+    let inputs = [(wkv.r, 1), (wkv.k, 1), (wkv.gates, parts), (wkv.out, parts)];
+    let inputs = inputs.iter().all(|&(id, parts)| width(plan, id).is_ok_and(|width| width == parts * n));
+    let vectors = [wkv.bonus].iter().chain(wkv.delta.iter().flatten()).all(|id| vector(plan, Some(*id), n));
+    Ok(whole && inputs && vectors && state(plan, wkv.state, &[n, n / wkv.heads]))
 }
 
 /// Whether `n` elements of these columns lie in a row of `width`.

@@ -3,6 +3,7 @@
 mod latent;
 mod mixers;
 mod per_layer;
+mod rwkv;
 
 use std::collections::HashMap;
 
@@ -28,7 +29,17 @@ pub fn lower(spec: &ModelSpec, header: &Header) -> Result<Plan> {
 }
 
 /// Tensors that are no weights of a model, or that it can do without.
-const UNREAD: &[&str] = &["rope_freqs.weight", "rot_embd", "rotary_emb", "attn.masked_bias", "attn.bias"];
+const UNREAD: &[&str] = &[
+    "rope_freqs.weight",
+    "rot_embd",
+    "rotary_emb",
+    "attn.masked_bias",
+    "attn.bias",
+    // RWKV-7 mixes values with those of the first layer, which has none to mix with
+    "blk.0.time_mix_v0.",
+    "blk.0.time_mix_v1.",
+    "blk.0.time_mix_v2.",
+];
 
 /// The weights of a plan, and their ids by name.
 struct Weights<'a> {
@@ -88,7 +99,8 @@ fn weight(header: &Header, name: &str, matrix: bool) -> Result<Weight> {
     let size =
         |n: u64| usize::try_from(n).map_err(|_| Error::Unsupported(format!("tensor '{name}' is too large here")));
     let [cols, rows, experts, _] = tensor.dims;
-    let (rows, cols) = if matrix { (rows.saturating_mul(experts), cols) } else { (1, cols.saturating_mul(rows)) };
+    let all = tensor.dims.iter().fold(1u64, |all, &dim| all.saturating_mul(dim));
+    let (rows, cols) = if matrix { (rows.saturating_mul(experts), cols) } else { (1, all) };
     Ok(Weight {
         name: name.into(),
         ty,
@@ -122,12 +134,14 @@ struct Lowering<'a, 'b> {
     /// Number of each block's own attention, if it has such.
     numbers: Vec<usize>,
     states: Vec<usize>,
+    /// The values of the first layer, where later ones mix theirs with them.
+    first_values: Option<BufId>,
 }
 
 impl<'a, 'b> Lowering<'a, 'b> {
     fn new(spec: &'a ModelSpec, weights: &'a mut Weights<'b>) -> Self {
         let (buffers, ops, layers, cross, numbers, states) = Default::default();
-        Self { spec, weights, buffers, ops, layers, cross, numbers, states }
+        Self { spec, weights, buffers, ops, layers, cross, numbers, states, first_values: None }
     }
 
     /// The whole plan but for its weights.
@@ -270,9 +284,9 @@ impl<'a, 'b> Lowering<'a, 'b> {
             if let (Some(block), Some(shares)) = (&layer.per_layer, shares) {
                 hidden = self.add_share(block, i, shares, hidden)?;
             }
-            if let Some(scale) = &layer.output_scale {
-                let by = Some(self.weights.vector(scale)?);
-                self.ops.push(Op::Scale { x: hidden, factor: 1.0, by, cap: None });
+            let by = self.weights.optional(layer.output_scale.as_ref())?;
+            if by.is_some() || layer.output_factor != 1.0 {
+                self.ops.push(Op::Scale { x: hidden, factor: layer.output_factor, by, cap: None });
             }
         }
         Ok(hidden)
@@ -318,6 +332,9 @@ impl<'a, 'b> Lowering<'a, 'b> {
 
     /// What the second half of a block makes of x before it comes to the stream.
     fn units(&mut self, layer: &LayerSpec, x: BufId) -> Result<Units> {
+        if let Some((ffn, shift)) = layer.ffn.as_ref().and_then(|ffn| Some((ffn, ffn.shift.as_ref()?))) {
+            return self.channel_mix(ffn, shift, x);
+        }
         let gate = layer.mixture.as_ref().and_then(|mixture| mixture.shared_gate.as_ref());
         Ok(Units {
             mixed: layer.mixture.as_ref().map(|mixture| self.mixture(mixture, x)).transpose()?,
@@ -332,21 +349,21 @@ impl<'a, 'b> Lowering<'a, 'b> {
                 return Err(Error::Unsupported(format!("norms of what experts add ('{}')", self.spec.arch)));
             }
             let first = self.buffers[routes.0 as usize].width / 2;
-            self.combine(parts, routes, first, false, hidden);
+            self.combine(parts, (routes, first, false), false, hidden);
         }
         let (Some(ffn), Some(own)) = (&layer.ffn, units.own) else { return Ok(hidden) };
         match units.gate {
             Some(gate) => {
                 let part = self.matmul(std::slice::from_ref(&ffn.down), own)?;
-                self.combine(part, gate, 0, true, hidden);
+                self.combine(part, (gate, 0, ffn.shift.is_some()), true, hidden);
             }
             None => hidden = self.residual(&ffn.down, &layer.ffn_norms, own, hidden)?,
         }
         Ok(hidden)
     }
 
-    fn combine(&mut self, x: BufId, weights: BufId, first: usize, sigmoid: bool, hidden: BufId) {
-        self.ops.push(Op::Combine { x, weights, first, sigmoid, add: Some(hidden), out: hidden });
+    fn combine(&mut self, x: BufId, (weights, first, by_column): (BufId, usize, bool), sigmoid: bool, hidden: BufId) {
+        self.ops.push(Op::Combine { x, weights, first, by_column, sigmoid, add: Some(hidden), out: hidden });
     }
 
     /// The outputs of the experts that each row goes to, side by side, and where it goes.
@@ -360,7 +377,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let routes = self.buffer(2 * used);
         let routing = Routing { used, gating, normalized, scale, groups };
         self.ops.push(Op::Route { x: scores, bias, routing, out: routes });
-        let FfnSpec { up, gated, down, activation } = &mixture.experts;
+        let FfnSpec { up, gated, down, activation, .. } = &mixture.experts;
         let up = self.experts(up, x, routes, used)?;
         let units = self.buffer(used * down.inputs);
         self.ops.push(Op::Activate { parts: used, x: up, activation: *activation, gated: *gated, out: units });

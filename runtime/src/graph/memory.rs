@@ -1,6 +1,6 @@
 //! Shares memory between buffers that are never alive at once.
 
-use super::{BufId, Buffer, Op};
+use super::{BufId, Buffer, NormPart, Op};
 
 impl Op {
     /// The buffers it reads and the one it writes.
@@ -20,10 +20,15 @@ impl Op {
             }
             // what other columns hold stays
             Op::Heads { x, out, .. } | Op::Take { x, out, .. } => (vec![*x, *out], *out),
-            Op::NormPart { x, .. } | Op::Scale { x, .. } => (vec![*x], *x),
+            Op::NormPart(NormPart { x, .. }) | Op::Scale { x, .. } => (vec![*x], *x),
             Op::Conv(conv) => (vec![conv.x], conv.out),
             Op::Scan(scan) => (vec![scan.x, scan.bc, scan.dt], scan.out),
             Op::DeltaRule(rule) => (vec![rule.qkv, rule.gates], rule.out),
+            Op::Shift(shift) => (vec![shift.x], shift.out),
+            Op::Lerp(lerp) => {
+                ([Some(lerp.x), Some(lerp.to), lerp.by.map(|by| by.0)].into_iter().flatten().collect(), lerp.out)
+            }
+            Op::Wkv(wkv) => (vec![wkv.r, wkv.gates, wkv.k, wkv.v], wkv.out),
             Op::Gate { x, gate, .. } => (vec![*x, *gate], *x),
         }
     }

@@ -11,7 +11,7 @@ mod recurrent;
 pub use crate::arch::{Activation, Gating, MAX_EXPERTS, Mask, NormKind, RopeStyle};
 pub use columns::Columns;
 pub use lower::lower;
-pub use recurrent::{Conv, DeltaRule, Scan};
+pub use recurrent::{Conv, DeltaRule, Scan, Shift, Wkv};
 
 use crate::quant::TensorType;
 
@@ -204,6 +204,42 @@ pub struct Groups {
     pub best: usize,
 }
 
+/// Parts of a buffer's rows, `len` columns each and side by side from `first` on, that are normed in place, each by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormPart {
+    /// Input and result.
+    pub x: BufId,
+    /// What parts are divided by.
+    pub kind: NormKind,
+    /// First column.
+    pub first: usize,
+    /// Columns of a part.
+    pub len: usize,
+    /// How many parts.
+    pub parts: usize,
+    /// Weight of one part, which is that of all, or of all parts.
+    pub weight: Option<WeightId>,
+    /// Bias, likewise.
+    pub bias: Option<WeightId>,
+    /// Epsilon.
+    pub eps: f32,
+}
+
+/// A step from a row towards another: out = x + (to - x) * (weight + by).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lerp {
+    /// From here.
+    pub x: BufId,
+    /// To there.
+    pub to: BufId,
+    /// A vector, and which of its elements is that of the first column.
+    pub weight: Option<(WeightId, usize)>,
+    /// A buffer, and its first column.
+    pub by: Option<(BufId, usize)>,
+    /// Result.
+    pub out: BufId,
+}
+
 /// Which row of a table an `Embed` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
@@ -246,19 +282,8 @@ pub enum Op {
         /// result
         out: BufId,
     },
-    /// Parts of x, `len` columns each and side by side from `first` on, are RMS-normed in place.
-    NormPart {
-        /// input and result
-        x: BufId,
-        /// first column
-        first: usize,
-        /// columns of a part
-        len: usize,
-        /// how many parts
-        parts: usize,
-        /// weight of one part, which is that of all, or of all parts
-        weight: Option<WeightId>,
-    },
+    /// Norms of parts of rows.
+    NormPart(NormPart),
     /// out = [W0 x + b0 | W1 x + b1 | ...] (+ add): the outputs of several matrices over one input, side by side.
     /// `add` may be `out` itself.
     MatMul {
@@ -354,6 +379,8 @@ pub enum Op {
         weights: BufId,
         /// the first weight's column
         first: usize,
+        /// whether there is a weight for each column instead, the same for all parts
+        by_column: bool,
         /// whether the sigmoid of each is taken
         sigmoid: bool,
         /// added to the result
@@ -380,6 +407,12 @@ pub enum Op {
     Scan(Scan),
     /// The gated delta rule over rows.
     DeltaRule(DeltaRule),
+    /// The row before each.
+    Shift(Shift),
+    /// A step towards another row.
+    Lerp(Lerp),
+    /// RWKV's recurrence over rows.
+    Wkv(Wkv),
     /// x = x * act(g) in place, for as many columns g of `gate` as x has.
     Gate {
         /// input and result
@@ -515,7 +548,7 @@ impl Plan {
         let read = |op: &Op| match op {
             Op::Embed { table, .. } => self.weight(*table).row_bytes() as u64,
             Op::Norm { weight, bias, .. } => bytes(weight) + bias.iter().map(bytes).sum::<u64>(),
-            Op::NormPart { weight, .. } => weight.iter().map(bytes).sum(),
+            Op::NormPart(part) => [part.weight, part.bias].iter().flatten().map(bytes).sum(),
             Op::MatMul { linears, .. } => linears.iter().map(linear).sum(),
             Op::Experts { linears, routes, .. } => {
                 let share = |l: &Linear| linear(l) / self.weight(l.weight).experts as u64;
@@ -525,10 +558,12 @@ impl Plan {
             Op::Route { bias, .. } => bias.iter().map(bytes).sum(),
             Op::Scale { by, .. } => by.iter().map(bytes).sum(),
             Op::RopeStore { .. } | Op::Store { .. } | Op::Attention { .. } | Op::Activate { .. } => 0,
-            Op::Combine { .. } | Op::Gate { .. } | Op::Take { .. } => 0,
+            Op::Combine { .. } | Op::Gate { .. } | Op::Take { .. } | Op::Shift(_) => 0,
+            Op::Lerp(lerp) => lerp.weight.map_or(0, |_| 4 * self.width(lerp.out) as u64),
             Op::Conv(conv) => bytes(&conv.weight) + conv.bias.iter().map(bytes).sum::<u64>(),
             Op::Scan(scan) => [Some(scan.a), Some(scan.d), scan.dt_bias].iter().flatten().map(bytes).sum(),
             Op::DeltaRule(rule) => bytes(&rule.a) + bytes(&rule.dt_bias),
+            Op::Wkv(wkv) => bytes(&wkv.bonus) + wkv.delta.iter().flatten().map(bytes).sum::<u64>(),
         };
         self.body.iter().chain(&self.head).map(read).sum()
     }

@@ -1,4 +1,4 @@
-//! Ops that carry a state from row to row, in place of keys and values: causal convolutions, selective scans, the delta rule.
+//! Ops that carry a state from row to row, in place of keys and values: causal convolutions, selective scans, the delta rule, RWKV's.
 //!
 //! A state is a memory of f32 with a number of its own in `Plan::states`. A batch at position 0 starts from zeros, any other from
 //! what the rows before it left.
@@ -95,6 +95,51 @@ pub struct DeltaRule {
     pub state: usize,
     /// Result, `[heads * value_dim]`
     pub out: BufId,
+}
+
+/// The row before each row; zeros before the first of all. The state is the last row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shift {
+    /// Its input.
+    pub x: BufId,
+    /// Index into `Plan::states`.
+    pub state: usize,
+    /// Result, as wide as x.
+    pub out: BufId,
+}
+
+/// RWKV's recurrence of heads with as many keys as values. For each, with S `[values][keys]`:
+///
+/// RWKV-6 (Peng et al. 2024): `out = S r + (r · (bonus * k)) v; S = S diag(e^-e^w) + v kᵀ`.
+///
+/// RWKV-7 (Peng et al. 2025), a delta rule with vector gates. With κ = k * k_k of length 1 and k' = k * (1 + (σ(a) - 1) * k_a):
+/// `S = S (diag(e^(-σ(w)/√e)) - κ (κ * σ(a))ᵀ) + v k'ᵀ; out = [S r | (r · (bonus * k')) v]`: what the bonus adds stands apart, for
+/// the rest is normed first. The state is S of every head.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wkv {
+    /// What states are read by.
+    pub r: BufId,
+    /// w, and behind it a where there is such a thing.
+    pub gates: BufId,
+    /// Keys.
+    pub k: BufId,
+    /// Values.
+    pub v: BufId,
+    /// Factors on keys where a row reads its own value.
+    pub bonus: WeightId,
+    /// k_k and k_a of RWKV-7.
+    pub delta: Option<[WeightId; 2]>,
+    /// Heads.
+    pub heads: usize,
+    /// Index into `Plan::states`.
+    pub state: usize,
+    /// Result, as wide as `gates`.
+    pub out: BufId,
+}
+
+impl Wkv {
+    /// Most elements of a head: more than any model has.
+    pub const MAX_HEAD: usize = 256;
 }
 
 impl DeltaRule {

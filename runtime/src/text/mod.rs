@@ -6,6 +6,7 @@
 mod bpe;
 mod detokenizer;
 mod pretokenizers;
+mod rwkv;
 mod special;
 mod split;
 mod spm;

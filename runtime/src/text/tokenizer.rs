@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::bpe::{Bpe, spelled_bytes};
 use super::detokenizer::Detokenizer;
 use super::pretokenizers;
+use super::rwkv::{self, Rwkv};
 use super::special::{Part, SpecialTokens, Strips};
 use super::spm::{SPACE, Spm};
 use super::template::ControlTexts;
@@ -52,6 +53,7 @@ enum Rules {
         space_prefix: bool,
     },
     WordPiece(Box<WordPiece>),
+    Rwkv(Box<Rwkv>),
     /// `space_prefix`: as for SentencePiece.
     Unigram {
         unigram: Box<Unigram>,
@@ -66,6 +68,7 @@ impl std::fmt::Debug for Tokenizer {
             Rules::Spm { .. } => "llama",
             Rules::WordPiece(_) => "bert",
             Rules::Unigram { .. } => "t5",
+            Rules::Rwkv(_) => "rwkv",
         };
         write!(f, "Tokenizer({family}, {} tokens)", self.n_vocab())
     }
@@ -80,8 +83,8 @@ impl Tokenizer {
     pub fn from_header(header: &Header) -> Result<Option<Self>> {
         let model = match header.str(&key("model"))? {
             None | Some("no_vocab" | "none") => return Ok(None),
-            Some(model @ ("gpt2" | "llama" | "bert" | "t5")) => model,
-            Some(other @ ("rwkv" | "gemma4" | "plamo2" | "whitespace" | "hybriddna")) => {
+            Some(model @ ("gpt2" | "llama" | "bert" | "t5" | "rwkv")) => model,
+            Some(other @ ("gemma4" | "plamo2" | "whitespace" | "hybriddna")) => {
                 return Err(Error::Unsupported(format!("tokenizer kind '{other}'")));
             }
             Some(other) => return Err(Error::Tokenizer(format!("unknown kind '{other}'"))),
@@ -210,7 +213,7 @@ impl Tokenizer {
         match self.0.rules {
             Rules::Spm { space_prefix, .. } | Rules::Unigram { space_prefix, .. } => space_prefix,
             Rules::WordPiece(_) => true,
-            Rules::Bpe(_) => false,
+            Rules::Bpe(_) | Rules::Rwkv(_) => false,
         }
     }
 
@@ -235,7 +238,7 @@ fn check_length(len: usize) -> Result<()> {
 impl Inner {
     fn new(header: &Header, model: &str, mut vocab: Vocab) -> Result<Self> {
         let pre = header.str(&key("pre"))?.unwrap_or("default");
-        let (mut add_bos, mut add_sep) = (!matches!(model, "gpt2" | "t5"), model == "bert");
+        let (mut add_bos, mut add_sep) = (!matches!(model, "gpt2" | "t5" | "rwkv"), model == "bert");
         let rules = match model {
             "gpt2" => {
                 let rules = pretokenizers::find(pre)
@@ -254,6 +257,7 @@ impl Inner {
                 unigram: Box::new(Unigram::new(header, &vocab)?),
                 space_prefix: header.bool(&key("add_space_prefix"))?.unwrap_or(false),
             },
+            "rwkv" => Rules::Rwkv(Box::new(Rwkv::new(&vocab)?)),
             _ => Rules::WordPiece(Box::new(WordPiece::new(header, &vocab)?)),
         };
         if model != "bert" {
@@ -294,6 +298,10 @@ impl Inner {
         match &self.rules {
             Rules::Bpe(bpe) => bpe.encode(text, out),
             Rules::WordPiece(word_piece) => word_piece.encode(text, out),
+            Rules::Rwkv(rwkv) => {
+                rwkv.encode(text, out);
+                Ok(())
+            }
             Rules::Unigram { unigram, space_prefix } => unigram.encode(text, *space_prefix && at_start, out),
             Rules::Spm { spm, space_prefix } => {
                 let mut escaped = text.replace(' ', SPACE);
@@ -348,6 +356,7 @@ fn piece(text: &[u8], kind: Kind, rules: &Rules) -> Box<[u8]> {
         (Rules::Spm { .. }, None) if kind == Kind::UserDefined => {
             String::from_utf8_lossy(text).replace(SPACE, " ").into_bytes().into()
         }
+        (Rules::Rwkv(_), _) if !verbatim => rwkv::unescape(text).unwrap_or_else(|| text.into()),
         _ => text.into(),
     }
 }

@@ -5,6 +5,8 @@ const GELU_TANH: u32 = 1u;
 const GELU_ERF: u32 = 2u;
 const SWIGLU_OAI: u32 = 4u;
 const TANH: u32 = 5u;
+const RELU_SQUARED: u32 = 6u;
+const SIGMOID: u32 = 7u;
 
 // By its series near 0, elsewhere by Abramowitz and Stegun 7.1.26, which is off by at most 2e-7.
 fn erf(v: f32) -> f32 {
@@ -29,6 +31,12 @@ fn activated(kind: u32, v: f32) -> f32 {
         }
         case TANH: {
             return accurate_tanh(v);
+        }
+        case RELU_SQUARED: {
+            return max(v, 0.0) * max(v, 0.0);
+        }
+        case SIGMOID: {
+            return 1.0 / (1.0 + exp(-v));
         }
         case SWIGLU_OAI: {
             let g = min(v, 7.0);

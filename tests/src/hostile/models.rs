@@ -139,6 +139,11 @@ fn hybrids() -> Vec<Case> {
             .without_key("key_length")
             .without_key("value_length")
     };
+    let rwkv = |name, key, value, kind, says| {
+        let ranks = ["decay", "iclr", "value_residual_mix", "gate"].map(|rank| format!("attention.{rank}_lora_rank"));
+        let toy = ranks.iter().fold(mamba("rwkv7"), |toy, key| toy.set(key, U32(4)));
+        case(name, toy.set("wkv.head_size", U32(8)).set(key, U32(value)), kind, says)
+    };
     vec![
         model("an interval of 0 layers", "full_attention_interval", U32(0), "0 is not in"),
         model("an interval of another model", "full_attention_interval", U32(3), "tensor 'blk.1."),
@@ -167,6 +172,11 @@ fn hybrids() -> Vec<Case> {
         ),
         case("Mamba of other tensors", mamba("mamba"), "Model", "tensor 'blk.0.ssm_x.weight' is missing"),
         case("norms of steps", mamba("mamba").set("ssm.dt_b_c_rms", Bool(true)), "Unsupported", "norms of steps"),
+        rwkv("RWKV with heads of size 0", "wkv.head_size", 0, "Model", "0 is not in"),
+        rwkv("RWKV with heads that do not divide it", "wkv.head_size", 7, "Model", "heads of 7"),
+        rwkv("RWKV with heads of size 2^20", "wkv.head_size", 1 << 20, "Model", "heads of 1048576"),
+        rwkv("RWKV with one shift a block", "token_shift_count", 1, "Unsupported", "1 shifts of a block"),
+        rwkv("RWKV of other tensors", "wkv.head_size", 8, "Model", "tensor 'blk.0.time_mix_"),
         case("Mamba 2 in 3 groups", mamba("mamba2").set("ssm.group_count", U32(3)), "Model", "3 groups"),
     ]
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Columns, Linear, Lookup, Mask, NormKind, Op, Plan, RelativePlan,
-    RopePlan, RopeStyle, Weight, WeightId,
+    Activation, AttentionPlan, BufId, Buffer, Columns, Linear, Lookup, Mask, NormKind, NormPart, Op, Plan,
+    RelativePlan, RopePlan, RopeStyle, Weight, WeightId,
 };
 use gabion::quant::TensorType;
 
@@ -63,8 +63,8 @@ pub fn build(case: &Case) -> Built {
         OpCase::Embed { ty, cols, scale, n, by: By::Token, .. } => b.embed(tensor_type(ty), *cols, *scale, *n),
         OpCase::Embed { ty, cols, n, by, texts, .. } => b.embed_by(*by, tensor_type(ty), *cols, *n, texts),
         OpCase::Norm { kind, cols, n, add, bias } => b.norm(*kind, *cols, *n, *add, *bias),
-        OpCase::NormPart { before, cols, parts, shared, plain, after, n } => {
-            b.norm_part((*before, *cols, *parts, *after), (*shared, *plain), *n)
+        OpCase::NormPart { before, cols, parts, shared, plain, layer, after, n } => {
+            b.norm_part((*before, *cols, *parts, *after), (*shared, *plain, *layer), *n)
         }
         OpCase::MatMul { ty, rows, cols, n, bias, add } => b.mat_mul(tensor_type(ty), rows, *cols, *n, *bias, *add),
         OpCase::NormMatMul { ty, rows, cols, n, bias, activation } => {
@@ -89,6 +89,9 @@ pub fn build(case: &Case) -> Built {
         OpCase::DeltaRule { key_heads, shared, key_dim, value_dim, tiled, batches } => {
             b.delta_rule([*key_heads, *shared, *key_dim, *value_dim], batches, *tiled)
         }
+        OpCase::Lerp { cols, weight, by, shifted, batches } => b.lerp(*cols, (*weight, *by), *shifted, batches),
+        OpCase::Wkv { heads, dim, delta, batches } => b.wkv([*heads, *dim], batches, *delta),
+        OpCase::Combine { cols, parts, sigmoid, n } => b.combine(*cols, *parts, *sigmoid, *n),
         OpCase::Gate { cols, len, step, sigmoid, n } => {
             b.gate(*cols, Columns { first: 1, len: *len, step: *step }, *sigmoid, *n)
         }
@@ -294,7 +297,7 @@ impl Builder {
     fn norm_part(
         mut self,
         (before, cols, parts, after): (usize, usize, usize, usize),
-        (shared, plain): (bool, bool),
+        (shared, plain, layer): (bool, bool, bool),
         n: usize,
     ) -> Built {
         let width = before + parts * cols + after;
@@ -302,14 +305,23 @@ impl Builder {
         let len = if shared { cols } else { parts * cols };
         let known = (!plain).then(|| self.vector(len));
         let (weight, w) = (known.as_ref().map(|known| known.0), known.map_or(vec![1.0; len], |known| known.1));
-        self.body.push(Op::NormPart { x: hidden, first: before, len: cols, parts, weight });
+        let (bias, b) = if layer { Some(self.vector(len)) } else { None }.unzip();
+        let (kind, of, eps) = match layer {
+            true => (NormKind::Layer, Kind::Layer, 64.0 * EPS),
+            false => (NormKind::Rms, Kind::Rms, EPS),
+        };
+        let norm = NormPart { x: hidden, kind, first: before, len: cols, parts, weight, bias, eps };
+        self.body.push(Op::NormPart(norm));
         let logits = self.show(hidden, width);
         let tokens = tokens(n, inputs.len());
         let answer = |&t: &u32| {
             let mut row = inputs[t as usize].clone();
             for (i, part) in row[before..][..parts * cols].chunks_exact_mut(cols).enumerate() {
-                let w = &w[if shared { 0 } else { i * cols }..][..cols];
-                part.copy_from_slice(&reference::rms_norm(part, w, f64::from(EPS)));
+                let own = if shared { 0 } else { i * cols };
+                let standardized = reference::standardized(part, of, f64::from(eps));
+                for (j, x) in standardized.into_iter().enumerate() {
+                    part[j] = x * w[own + j] + b.as_ref().map_or(0.0, |b| b[own + j]);
+                }
             }
             row
         };
@@ -542,6 +554,8 @@ fn activation(act: Act) -> Activation {
         Act::GeluTanh => Activation::GeluTanh,
         Act::GeluErf => Activation::GeluErf,
         Act::Relu => Activation::Relu,
+        Act::ReluSquared => Activation::ReluSquared,
+        Act::Sigmoid => Activation::Sigmoid,
         Act::Tanh => Activation::Tanh,
     }
 }

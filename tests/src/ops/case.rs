@@ -47,6 +47,8 @@ pub(super) enum Act {
     GeluTanh,
     GeluErf,
     Relu,
+    ReluSquared,
+    Sigmoid,
     Tanh,
 }
 
@@ -224,6 +226,9 @@ pub(super) enum OpCase {
         /// Whether there are no weights.
         #[serde(default)]
         plain: bool,
+        /// Whether it is a layer norm with biases, of another epsilon than the plan's.
+        #[serde(default)]
+        layer: bool,
         after: usize,
         n: usize,
     },
@@ -311,6 +316,28 @@ pub(super) enum OpCase {
         value_dim: usize,
         tiled: bool,
         batches: Vec<usize>,
+    },
+    /// Steps towards the row before, or another (`shifted`), by a weight, by a buffer's columns, or by both.
+    Lerp {
+        cols: usize,
+        weight: bool,
+        by: bool,
+        shifted: bool,
+        batches: Vec<usize>,
+    },
+    /// `delta`: RWKV-7.
+    Wkv {
+        heads: usize,
+        dim: usize,
+        delta: bool,
+        batches: Vec<usize>,
+    },
+    /// `parts` side by side, by one weight for each column.
+    Combine {
+        cols: usize,
+        parts: usize,
+        sigmoid: bool,
+        n: usize,
     },
     /// Gates in runs of `len` columns, `step` apart.
     Gate {

@@ -1,6 +1,6 @@
 //! Cases of ops that carry a state from row to row, and of those that go with them.
 
-use gabion::graph::{BufId, Columns, Conv, DeltaRule, Op, Scan, WeightId};
+use gabion::graph::{BufId, Columns, Conv, DeltaRule, Lerp, Op, Scan, Shift, WeightId, Wkv};
 
 use super::build::{Builder, Built, EPS, split, tokens};
 use super::reference;
@@ -84,6 +84,69 @@ impl Builder {
             all.iter().map(|&t| [&rows[t as usize][..], &gate_rows[t as usize][4..]]).collect();
         let answers = reference::delta_rule(&op, value_dim, &rows, &elements, &bias, f64::from(EPS));
         self.recur(batches, &all, out, answers)
+    }
+
+    pub(super) fn wkv(mut self, [heads, dim]: [usize; 2], batches: &[usize], delta: bool) -> Built {
+        let (total, n, parts) = (batches.iter().sum(), heads * dim, if delta { 2 } else { 1 });
+        let [(r, rs), (gates, gate_rows), (k, ks), (v, vs)] = self.rows(total, n, [n, parts * n, n, n]);
+        let (bonus, u) = self.vector(n);
+        let (ids, vectors) = if delta { Some((self.vector(n), self.vector(n))) } else { None }
+            .map(|((k_k, a), (k_a, b))| ([k_k, k_a], [a, b]))
+            .unzip();
+        let out = self.buffer(parts * n);
+        self.states.push(n * dim);
+        let op = Wkv { r, gates, k, v, bonus, delta: ids, heads, state: 0, out };
+        self.body.push(Op::Wkv(op));
+        let all = tokens(total, rs.len());
+        let of = |&t: &u32| [&rs, &gate_rows, &ks, &vs].map(|rows| &rows[t as usize][..]);
+        let rows: Vec<[&[f64]; 4]> = all.iter().map(of).collect();
+        let vectors = vectors.as_ref().map(|[a, b]| [&a[..], &b[..]]);
+        let answers = reference::wkv(&op, &rows, &u, vectors);
+        self.recur(batches, &all, out, answers)
+    }
+
+    pub(super) fn lerp(mut self, cols: usize, (weight, by): (bool, bool), shifted: bool, batches: &[usize]) -> Built {
+        let n = batches.iter().sum();
+        let [(x, xs)] = self.rows(n, cols, [cols]);
+        let weight = weight.then(|| self.vector(3 + cols));
+        let by = by.then(|| self.input(n.min(cols), cols + 4));
+        let (to, others) = if shifted { (self.buffer(cols), Vec::new()) } else { self.input(n.min(cols), cols) };
+        if shifted {
+            self.states.push(cols);
+            self.body.push(Op::Shift(Shift { x, state: 0, out: to }));
+        }
+        let out = self.buffer(cols);
+        let (weight_at, by_at) = (weight.as_ref().map(|w| (w.0, 3)), by.as_ref().map(|by| (by.0, 4)));
+        self.body.push(Op::Lerp(Lerp { x, to, weight: weight_at, by: by_at, out }));
+        let all = tokens(n, xs.len());
+        let none = vec![0.0; cols];
+        let answer = |i: usize| -> Vec<f64> {
+            let own = all[i] as usize;
+            let to = match (shifted, i) {
+                (true, 0) => &none,
+                (true, _) => &xs[all[i - 1] as usize],
+                (false, _) => &others[own],
+            };
+            let summands = |c: usize| [weight.as_ref().map(|w| w.1[3 + c]), by.as_ref().map(|by| by.1[own][4 + c])];
+            let factor = |c: usize| summands(c).into_iter().flatten().sum::<f64>();
+            (0..cols).map(|c| xs[own][c] + (to[c] - xs[own][c]) * factor(c)).collect()
+        };
+        let answers = (0..n).map(answer).collect();
+        self.recur(batches, &all, out, answers)
+    }
+
+    pub(super) fn combine(mut self, cols: usize, parts: usize, sigmoid: bool, n: usize) -> Built {
+        let [(x, xs), (weights, by)] = self.rows(n, cols, [parts * cols, cols + 3]);
+        let out = self.buffer(cols);
+        self.body.push(Op::Combine { x, weights, first: 3, by_column: true, sigmoid, add: None, out });
+        let all = tokens(n, xs.len());
+        let answer = |&t: &u32| -> Vec<f64> {
+            let (x, by) = (&xs[t as usize], &by[t as usize][3..]);
+            let weight = |c: usize| if sigmoid { 1.0 / (1.0 + (-by[c]).exp()) } else { by[c] };
+            (0..cols).map(|c| weight(c) * (0..parts).map(|p| x[p * cols + c]).sum::<f64>()).collect()
+        };
+        let answers = all.iter().map(answer).collect();
+        self.recur(&[n], &all, out, answers)
     }
 
     /// Makes an F32 vector negative: rates of decay are.

@@ -1,6 +1,6 @@
 //! Every op in f64, as plainly as its formula. A matrix is its elements row by row.
 
-use gabion::graph::{DeltaRule, Gating, Routing, Scan};
+use gabion::graph::{DeltaRule, Gating, Routing, Scan, Wkv};
 
 use super::case::{Act, Kind, Layer, Style};
 
@@ -43,6 +43,8 @@ fn activation(act: Act, x: f64) -> f64 {
         }
         Act::GeluErf => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
         Act::Relu => x.max(0.0),
+        Act::ReluSquared => x.max(0.0).powi(2),
+        Act::Sigmoid => sigmoid(x),
         Act::Tanh => x.tanh(),
     }
 }
@@ -261,4 +263,46 @@ pub(super) fn delta_rule(
         states[head * value_dim..][..value_dim].iter_mut().zip(v).map(update).collect()
     };
     rows.iter().map(|row| (0..op.heads).flat_map(|head| answer(row, head)).collect()).collect()
+}
+
+/// RWKV's recurrence; rows of r, [w | a], k and v; the bonus, k_k and k_a.
+pub(super) fn wkv(op: &Wkv, rows: &[[&[f64]; 4]], bonus: &[f64], delta: Option<[&[f64]; 2]>) -> Vec<Vec<f64>> {
+    let n = rows[0][3].len();
+    let dim = n / op.heads;
+    let mut states = vec![vec![0.0; dim]; n];
+    let mut answer = |[r, gates, k, v]: &[&[f64]; 4], head: usize| -> (Vec<f64>, Vec<f64>) {
+        let own = head * dim..(head + 1) * dim;
+        let part = |row: &[f64]| row[own.clone()].to_vec();
+        let (r, w, mut k, v, bonus) = (part(r), part(gates), part(k), part(v), part(bonus));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let state = &mut states[own.clone()];
+        let Some([k_k, k_a]) = delta else {
+            let read: f64 = (0..dim).map(|i| r[i] * bonus[i] * k[i]).sum();
+            let out = state.iter().zip(&v).map(|(s, v)| dot(s, &r) + read * v).collect();
+            for (s, v) in state.iter_mut().zip(&v) {
+                (0..dim).for_each(|i| s[i] = (-w[i].exp()).exp() * s[i] + v * k[i]);
+            }
+            return (out, Vec::new());
+        };
+        let rate: Vec<f64> = part(&gates[n..]).into_iter().map(sigmoid).collect();
+        let mut known: Vec<f64> = k.iter().zip(part(k_k)).map(|(k, f)| k * f).collect();
+        let length = dot(&known, &known).sqrt();
+        known.iter_mut().for_each(|x| *x /= length);
+        k.iter_mut().zip(part(k_a)).zip(&rate).for_each(|((k, f), rate)| *k *= 1.0 + (rate - 1.0) * f);
+        let read: f64 = (0..dim).map(|i| r[i] * bonus[i] * k[i]).sum();
+        let out = |(s, v): (&mut Vec<f64>, &f64)| {
+            let answer = dot(s, &known);
+            for i in 0..dim {
+                let decay = (-sigmoid(w[i]) * (-0.5f64).exp()).exp();
+                s[i] = s[i] * decay - answer * known[i] * rate[i] + v * k[i];
+            }
+            dot(s, &r)
+        };
+        (state.iter_mut().zip(&v).map(out).collect(), v.iter().map(|v| read * v).collect())
+    };
+    let row = |row| -> Vec<f64> {
+        let (outs, rests): (Vec<_>, Vec<_>) = (0..op.heads).map(|head| answer(row, head)).unzip();
+        [outs.concat(), rests.concat()].concat()
+    };
+    rows.iter().map(row).collect()
 }

@@ -41,7 +41,7 @@ impl Builder {
             Op::Route { x: scores, bias: merit, routing, out: routes },
             Op::Experts { linears: vec![first.0], x, routes, out: units },
             Op::Experts { linears: vec![second.0], x: units, routes, out: parts },
-            Op::Combine { x: parts, weights: routes, first: used, sigmoid: false, add: None, out },
+            Op::Combine { x: parts, weights: routes, first: used, by_column: false, sigmoid: false, add: None, out },
         ]);
         let logits = self.show(out, cols);
         let tokens = tokens(n, inputs.len());

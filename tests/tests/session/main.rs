@@ -15,9 +15,9 @@ use std::sync::OnceLock;
 use gabion::device::cpu::Level;
 use gabion::{KvType, Model, ModelOptions, Runtime, Session, SessionOptions};
 use gabion_tests::alloc::Counting;
-use gabion_tests::devices;
 use gabion_tests::golden::nmse;
 use gabion_tests::toy::{self};
+use gabion_tests::{devices, tiny_model};
 
 #[global_allocator]
 static ALLOC: Counting = Counting;
@@ -63,6 +63,10 @@ fn on(device: &str, runtime: &Runtime) -> Vec<Subject> {
             all.push(Subject { name: format!("{arch}, {mode}, {device}"), model, tolerance });
         }
     }
+    let options = ModelOptions { exact: true, ..Default::default() };
+    let model = Model::open(&tiny_model("rwkv7").unwrap(), runtime, &options, &mut |_| true).unwrap();
+    let tolerance = if device == "reference" { 0.0 } else { ROUNDING };
+    all.push(Subject { name: format!("rwkv7, exact, {device}"), model, tolerance });
     all
 }
 

@@ -7,7 +7,7 @@ use gabion::{Error, GenerateOptions, SamplerOptions, Session, SessionOptions, Sy
 use super::{Subject, subjects, tokens};
 
 fn recurrent() -> impl Iterator<Item = &'static Subject> {
-    subjects().iter().filter(|subject| subject.name.starts_with("qwen35"))
+    subjects().iter().filter(|subject| ["qwen35", "rwkv7"].iter().any(|arch| subject.name.starts_with(arch)))
 }
 
 /// Answers `prompt` with some tokens.

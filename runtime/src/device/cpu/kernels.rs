@@ -9,6 +9,7 @@ use super::memory::{Line, Room};
 use super::norm::{self, Norm};
 use super::scan::{self, ScanKernel};
 use super::simd::{self, Acts, ActsWriter};
+use super::wkv::{self, WkvKernel};
 use super::{activate, gate, scale};
 use crate::device::{Precision, StateOptions, kv_capacity};
 use crate::error::Result;
@@ -29,6 +30,7 @@ pub(super) struct Kernels {
     pub(super) conv: ConvKernel,
     pub(super) scan: ScanKernel,
     pub(super) delta_rule: DeltaRuleKernel,
+    pub(super) wkv: WkvKernel,
     /// (acts, row of the batch, x)
     pub(super) quantize: fn(&ActsWriter<'_>, usize, &[f32]),
     pub(super) attention: AttentionKernel,
@@ -93,6 +95,7 @@ static REFERENCE: Kernels = Kernels {
     conv: conv::conv,
     scan: scan::scan,
     delta_rule: delta_rule::delta_rule,
+    wkv: wkv::wkv,
     quantize: |_, _, _| (),
     attention: attention::attention,
     mat_mul: |ty, _| quant::visit(ty, Reference),

@@ -14,6 +14,7 @@ mod embed;
 mod free;
 mod gate;
 mod kernels;
+mod lerp;
 mod level;
 mod mat_mul;
 mod memory;
@@ -27,6 +28,7 @@ mod simd;
 mod state;
 mod take;
 mod weights;
+mod wkv;
 
 use std::sync::Arc;
 

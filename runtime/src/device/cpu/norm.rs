@@ -33,6 +33,18 @@ pub(super) fn norm(x: &[f32], norm: &Norm<'_>, accumulate: bool, out: &mut [f32]
     }
 }
 
+/// x = (x - mean) * factor * weight + bias in place. The mean is 0 for RMS norms.
+pub(super) fn in_place(x: &mut [f32], kind: NormKind, weight: Option<&[f32]>, bias: Option<&[f32]>, eps: f32) {
+    if kind == NormKind::Layer {
+        let mean = x.iter().sum::<f32>() / x.len() as f32;
+        x.iter_mut().for_each(|x| *x -= mean);
+    }
+    rms_in_place(x, weight, eps);
+    if let Some(bias) = bias {
+        x.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+    }
+}
+
 /// x = x * factor * weight in place.
 pub(super) fn rms_in_place(x: &mut [f32], weight: Option<&[f32]>, eps: f32) {
     let factor = factor(x, eps);

@@ -15,7 +15,7 @@ use super::weights::{CpuWeights, Matrix};
 use super::{embed, rope_store, take};
 use crate::device::{Batch, CancelFlag, Held, LocalFuture, Outputs, State, StateBytes, StateOptions, Texts};
 use crate::error::{Error, Result};
-use crate::graph::{AttentionPlan, BufId, Linear, Lookup, Op, Plan};
+use crate::graph::{AttentionPlan, BufId, Linear, Lookup, NormPart, Op, Plan};
 
 mod experts;
 mod recurrent;
@@ -209,13 +209,15 @@ impl CpuState {
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
                 self.each_row(weights, rows, 1, *x, *out, |x, out| kernel(x, &norm, accumulate, out));
             }
-            Op::NormPart { x, first, len, parts, weight } => {
-                let weight = weight.map(|id| weights.vector(id));
-                self.each_own_row(plan, rows, *x, |row| {
-                    for (i, part) in row[*first..][..len * parts].chunks_exact_mut(*len).enumerate() {
-                        // one weight for all parts comes again and again
-                        let weight = weight.map(|all| &all[i * len % all.len()..][..*len]);
-                        norm::rms_in_place(part, weight, plan.eps);
+            Op::NormPart(norm) => {
+                let NormPart { x, kind, first, len, parts, eps, .. } = *norm;
+                let (weight, bias) = (norm.weight.map(|id| weights.vector(id)), norm.bias.map(|id| weights.vector(id)));
+                self.each_own_row(plan, rows, x, |row| {
+                    for (i, part) in row[first..][..len * parts].chunks_exact_mut(len).enumerate() {
+                        // those of one part, which are those of all, come again and again
+                        let at = |all: &[f32]| i * len % all.len();
+                        let (weight, bias) = (weight.map(|w| &w[at(w)..][..len]), bias.map(|b| &b[at(b)..][..len]));
+                        norm::in_place(part, kind, weight, bias, eps);
                     }
                 });
             }
@@ -242,13 +244,16 @@ impl CpuState {
                 self.each_row(weights, rows, 1, *x, *out, |x, out| take::take(x, from, *n, out, to));
             }
             Op::Experts { linears, x, routes, out } => self.experts(weights, linears, rows, *x, *routes, *out),
-            Op::Combine { x, weights: by, first, sigmoid, add, out } => {
+            Op::Combine { x, weights: by, first, by_column, sigmoid, add, out } => {
                 let accumulate = self.prepare_add(plan, rows, *add, *out);
-                self.combine(weights, rows, *x, (*by, *first, *sigmoid), accumulate, *out);
+                self.combine(weights, rows, *x, (*by, *first, *by_column, *sigmoid), accumulate, *out);
             }
             Op::Conv(conv) => self.conv(weights, conv, rows),
             Op::Scan(scan) => self.scan(weights, scan, rows),
             Op::DeltaRule(rule) => self.delta_rule(weights, rule, rows),
+            Op::Shift(shift) => self.shift(plan, shift, rows),
+            Op::Lerp(lerp) => self.lerp(weights, lerp, rows),
+            Op::Wkv(wkv) => self.wkv(weights, wkv, rows),
             Op::Gate { x, gate, columns, sigmoid } => {
                 let kernel = self.kernels.gate;
                 self.each_row(weights, rows, 1, *gate, *x, |gates, x| kernel(gates, columns, *sigmoid, x));

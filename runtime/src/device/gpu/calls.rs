@@ -14,7 +14,7 @@ use super::pipeline::{Constants, Slice};
 use super::planes::TILE;
 use super::program::{Grid, stride};
 use super::state::Buffers;
-use crate::graph::{Activation, BufId, Columns, Lookup, NormKind, Op, Plan, Section, WeightId};
+use crate::graph::{Activation, BufId, Columns, Lookup, NormKind, NormPart, Op, Plan, Section, WeightId};
 
 /// Invocations per workgroup of the elementwise kernels.
 pub(super) const WIDTH: u32 = 64;
@@ -118,7 +118,7 @@ impl Builder<'_> {
         match op {
             Op::Embed { table, by, scale, add, out } => self.embed(*table, *by, *scale, *add, *out),
             Op::Norm { kind, x, weight, bias, add, out } => self.norm(*kind, *x, (*weight, *bias), *add, *out),
-            Op::NormPart { x, first, len, parts, weight } => self.norm_part(*x, (*first, *len, *parts), *weight),
+            Op::NormPart(norm) => self.norm_part(norm),
             Op::RopeStore { qkv, layer } => self.rope_store(*qkv, *layer),
             Op::Store { kv, layer } => self.store(*kv, *layer),
             Op::Attention { qkv, layer, out } => self.attention(*qkv, *layer, *out),
@@ -127,12 +127,15 @@ impl Builder<'_> {
             Op::Experts { linears, x, routes, out } => self.experts(linears, *x, *routes, *out),
             Op::Heads { weight, x, from, out, to } => self.heads(*weight, (*x, from), (*out, to)),
             Op::Take { x, from, n, out, to } => self.take((*x, from), *n, (*out, to)),
-            Op::Combine { x, weights, first, sigmoid, add, out } => {
-                self.combine(*x, (*weights, *first, *sigmoid), *add, *out);
+            Op::Combine { x, weights, first, by_column, sigmoid, add, out } => {
+                self.combine(*x, (*weights, *first, *by_column, *sigmoid), *add, *out);
             }
             Op::Conv(conv) => self.conv(conv),
             Op::Scan(scan) => self.scan(scan),
             Op::DeltaRule(rule) => self.delta_rule(rule),
+            Op::Shift(shift) => self.shift(shift),
+            Op::Lerp(lerp) => self.lerp(lerp),
+            Op::Wkv(wkv) => self.wkv(wkv),
             Op::Gate { x, gate, columns, sigmoid } => self.gate(*x, *gate, columns, *sigmoid),
             Op::Scale { x, factor, by, cap } => self.scale(*x, *factor, *by, *cap),
             Op::MatMul { .. } => unreachable!("every product is a step of its own"),
@@ -223,18 +226,26 @@ impl Builder<'_> {
         self.constants(&[("WIDTH", self.tuning().norm_width), ("CENTERED", centered), ("BIAS", has_bias)]);
     }
 
-    fn norm_part(&mut self, x: BufId, (first, len, parts): (usize, usize, usize), weight: Option<WeightId>) {
-        let same = weight.is_none_or(|id| self.plan().weight(id).cols == len);
+    fn norm_part(&mut self, norm: &NormPart) {
+        let step = |id: Option<WeightId>| {
+            let same = id.is_none_or(|id| self.plan().weight(id).cols == norm.len);
+            if same { 0 } else { norm.len as u32 }
+        };
         let fields = [
-            ("n", len as u32),
-            ("first", first as u32),
-            ("stride", self.stride(x)),
-            ("step", if same { 0 } else { len as u32 }),
-            ("eps", self.plan().eps.to_bits()),
+            ("n", norm.len as u32),
+            ("first", norm.first as u32),
+            ("stride", self.stride(norm.x)),
+            ("step", step(norm.weight)),
+            ("bias_step", step(norm.bias)),
+            ("eps", norm.eps.to_bits()),
         ];
-        let buffers = [("x", self.slice(x)), ("weight", self.optional(weight))];
-        self.call("norm_part", &fields, &buffers, self.per_row(parts as u32));
-        self.constants(&[("WIDTH", self.tuning().norm_width), ("WEIGHTED", u32::from(weight.is_some()))]);
+        let weights = [("weight", self.optional(norm.weight)), ("bias", self.optional(norm.bias))];
+        let buffers = [[("x", self.slice(norm.x))].as_slice(), &weights].concat();
+        self.call("norm_part", &fields, &buffers, self.per_row(norm.parts as u32));
+        let (weighted, has_bias) = (norm.weight.is_some(), norm.bias.is_some());
+        let centered = ("CENTERED", u32::from(norm.kind == NormKind::Layer));
+        let given = [("WEIGHTED", u32::from(weighted)), ("BIAS", u32::from(has_bias))];
+        self.constants(&[("WIDTH", self.tuning().norm_width), centered, given[0], given[1]]);
     }
 
     fn activate(&mut self, parts: usize, x: BufId, activation: Activation, gated: bool, out: BufId) {
@@ -281,5 +292,7 @@ pub(super) fn code(activation: Activation) -> u32 {
         Activation::Relu => 3,
         Activation::SwigluOai => 4,
         Activation::Tanh => 5,
+        Activation::ReluSquared => 6,
+        Activation::Sigmoid => 7,
     }
 }

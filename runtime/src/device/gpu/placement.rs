@@ -78,11 +78,16 @@ impl Placement {
             match op {
                 Op::Embed { table, .. } => this.place(plan, &[*table], limits)?,
                 Op::Norm { weight, bias, .. } => this.vectors(plan, &[Some(*weight), *bias], limits),
-                Op::NormPart { weight, .. } => this.vectors(plan, &[*weight], limits),
+                Op::NormPart(norm) => this.vectors(plan, &[norm.weight, norm.bias], limits),
                 Op::Scale { by, .. } => this.vectors(plan, &[*by], limits),
                 Op::Conv(conv) => this.vectors(plan, &[Some(conv.weight), conv.bias], limits),
                 Op::Scan(scan) => this.vectors(plan, &[Some(scan.a), Some(scan.d), scan.dt_bias], limits),
                 Op::DeltaRule(rule) => this.vectors(plan, &[Some(rule.a), Some(rule.dt_bias)], limits),
+                Op::Lerp(lerp) => this.vectors(plan, &[lerp.weight.map(|weight| weight.0)], limits),
+                Op::Wkv(wkv) => {
+                    this.vector(plan, wkv.bonus, limits);
+                    wkv.delta.iter().flatten().for_each(|id| this.vector(plan, *id, limits));
+                }
                 Op::Route { bias: Some(bias), .. } => this.vector(plan, *bias, limits),
                 Op::Heads { weight, .. } => this.place(plan, &[*weight], limits)?,
                 Op::MatMul { linears, .. } => this.product(plan, linears, limits)?,

@@ -41,6 +41,7 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
     let states = plan.body.iter().filter_map(|op| match op {
         Op::Scan(scan) => Some(scan.n_state),
         Op::DeltaRule(rule) => Some(rule.key_dim),
+        Op::Wkv(wkv) => Some(plan.width(wkv.v) / wkv.heads),
         _ => None,
     });
     if let Some(states) = states.max().filter(|&states| states > calls::MAX_STATES) {

@@ -5,7 +5,7 @@ use crate::arch::{
     AttentionSpec, ConvSpec, DeltaNetSpec, LinearSpec, Mask, Mixer, Norms, Qkv, ScanSpec, ShortConvSpec, StepSpec,
 };
 use crate::error::{Error, Result};
-use crate::graph::{BufId, Columns, Conv, DeltaRule, Op, Scan};
+use crate::graph::{BufId, Columns, Conv, DeltaRule, NormKind, NormPart, Op, Scan};
 
 /// The projections of attention across: these are always three matrices.
 pub(super) fn direct(a: &AttentionSpec) -> Result<&[LinearSpec]> {
@@ -23,6 +23,7 @@ impl Lowering<'_, '_> {
             Mixer::ShortConv(conv) => self.short_conv(conv, x),
             Mixer::Scan(scan) => self.scan(scan, x),
             Mixer::DeltaNet(net) => self.delta_net(net, x),
+            Mixer::TimeMix(mix) => self.time_mix(mix, x),
         }
     }
 
@@ -87,6 +88,15 @@ impl Lowering<'_, '_> {
         self.ops.push(Op::Take { x, from, n, out, to });
     }
 
+    /// `[a | b]`, which are as wide as each other.
+    pub(super) fn beside(&mut self, a: BufId, b: BufId) -> BufId {
+        let width = self.buffers[a.0 as usize].width;
+        let both = self.buffer(2 * width);
+        self.take(a, Columns::run(0, width), width, both, Columns::run(0, width));
+        self.take(b, Columns::run(0, width), width, both, Columns::run(width, width));
+        both
+    }
+
     /// RMS-norms parts of x: `(first, len, parts)`.
     pub(super) fn norm_part(
         &mut self,
@@ -95,17 +105,18 @@ impl Lowering<'_, '_> {
         weight: Option<&String>,
     ) -> Result<()> {
         let weight = self.weights.optional(weight)?;
-        self.ops.push(Op::NormPart { x, first, len, parts, weight });
+        let (kind, eps) = (NormKind::Rms, self.spec.eps);
+        self.ops.push(Op::NormPart(NormPart { x, kind, first, len, parts, weight, bias: None, eps }));
         Ok(())
     }
 
     /// x = x * silu(gate) for all of x.
-    fn gate(&mut self, x: BufId, gate: BufId, first: usize, width: usize) {
+    pub(super) fn gate(&mut self, x: BufId, gate: BufId, first: usize, width: usize) {
         self.ops.push(Op::Gate { x, gate, columns: Columns::run(first, width), sigmoid: false });
     }
 
     /// A number for a state of so many elements.
-    fn state(&mut self, elements: usize) -> usize {
+    pub(super) fn state(&mut self, elements: usize) -> usize {
         self.states.push(elements);
         self.states.len() - 1
     }

@@ -127,6 +127,7 @@ pub(super) fn table<S: Simd>() -> &'static Kernels {
             conv: recurrent::conv::<S>,
             scan: recurrent::scan::<S>,
             delta_rule: recurrent::delta_rule::<S>,
+            wkv: recurrent::wkv::<S>,
             quantize: acts::quantize::<S>,
             attention: attention::attention::<S>,
             mat_mul: matrix_kernel::<S>,

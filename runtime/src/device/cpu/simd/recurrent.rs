@@ -7,6 +7,7 @@ use crate::device::cpu::conv::{self, Convolution};
 use crate::device::cpu::delta_rule::{self, Rule};
 use crate::device::cpu::gate;
 use crate::device::cpu::scan::{self, Selective};
+use crate::device::cpu::wkv::{self, Recurrence};
 use crate::graph::Columns;
 
 pub(super) fn conv<S: Simd>(c: &Convolution<'_>, channels: Range<usize>) {
@@ -27,6 +28,13 @@ pub(super) fn delta_rule<S: Simd>(rule: &Rule<'_>, head: usize, elements: Range<
     enter::<S, _>(
         #[inline(always)]
         |_| delta_rule::delta_rule(rule, head, elements),
+    );
+}
+
+pub(super) fn wkv<S: Simd>(w: &Recurrence<'_>, head: usize) {
+    enter::<S, _>(
+        #[inline(always)]
+        |_| wkv::with_exp(w, head, math::exp),
     );
 }
 

@@ -50,6 +50,8 @@ pub(super) fn activate<S: Simd>(x: &[f32], activation: Activation, gated: bool, 
             Activation::GeluTanh => units(x, gated, out, |x| x * math::sigmoid(gelu_inner(x)), |u| u),
             Activation::GeluErf => units(x, gated, out, |x| 0.5 * x * (1.0 + math::erf(x * FRAC_1_SQRT_2)), |u| u),
             Activation::Relu => units(x, gated, out, |x| if x > 0.0 { x } else { 0.0 }, |u| u),
+            Activation::ReluSquared => units(x, gated, out, |x| if x > 0.0 { x * x } else { 0.0 }, |u| u),
+            Activation::Sigmoid => units(x, gated, out, math::sigmoid, |u| u),
             Activation::Tanh => units(x, gated, out, math::tanh, |u| u),
             Activation::SwigluOai => {
                 let act =

@@ -267,7 +267,7 @@ impl CpuState {
         weights: &CpuWeights,
         rows: Rows,
         x: BufId,
-        (by, first, sigmoid): (BufId, usize, bool),
+        (by, first, by_column, sigmoid): (BufId, usize, bool, bool),
         accumulate: bool,
         out: BufId,
     ) {
@@ -282,10 +282,17 @@ impl CpuState {
             if !accumulate {
                 out.fill(0.0);
             }
-            let parts = x[t * x_width..][..x_width].chunks_exact(n);
-            for (part, &weight) in parts.zip(&by[t * by_width + first..]) {
-                let weight = if sigmoid { 1.0 / (1.0 + (-weight).exp()) } else { weight };
-                out.iter_mut().zip(part).for_each(|(y, x)| *y += weight * x);
+            let (parts, by) = (x[t * x_width..][..x_width].chunks_exact(n), &by[t * by_width + first..]);
+            let weight = |&weight: &f32| if sigmoid { 1.0 / (1.0 + (-weight).exp()) } else { weight };
+            for (i, part) in parts.enumerate() {
+                let terms = out.iter_mut().zip(part);
+                match by_column {
+                    true => terms.zip(by).for_each(|((y, x), by)| *y += weight(by) * x),
+                    false => {
+                        let weight = weight(&by[i]);
+                        terms.for_each(|(y, x)| *y += weight * x);
+                    }
+                }
             }
         });
     }

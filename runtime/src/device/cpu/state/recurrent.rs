@@ -1,14 +1,16 @@
-//! Ops that carry a state from row to row, and copies of these states.
+//! Ops that carry a state from row to row, steps towards such rows, and copies of these states.
 
-use super::{CpuState, Rows};
+use super::{CpuState, Rows, for_rows};
 use crate::device::COPIES;
 use crate::device::cpu::conv::Convolution;
 use crate::device::cpu::delta_rule::Rule;
+use crate::device::cpu::lerp::{Factors, lerp};
 use crate::device::cpu::memory::{self, Parts, Room};
 use crate::device::cpu::scan::Selective;
 use crate::device::cpu::weights::CpuWeights;
+use crate::device::cpu::wkv::Recurrence;
 use crate::error::Result;
-use crate::graph::{BufId, Conv, DeltaRule, Plan, Scan};
+use crate::graph::{BufId, Conv, DeltaRule, Lerp, Plan, Scan, Shift, Wkv};
 
 /// Channels, or elements of a head's value, that make one item of work.
 const PER_ITEM: usize = 32;
@@ -118,6 +120,49 @@ impl CpuState {
         };
         let items = value_dim.div_ceil(PER_ITEM);
         weights.cpu.pool.run(op.heads * items, &|_, item| kernel(&rule, item / items, range(item % items, value_dim)));
+        self.states.now[op.state] = state;
+    }
+
+    pub(super) fn shift(&mut self, plan: &Plan, op: &Shift, rows: Rows) {
+        let mut state = self.take_state(op.state, rows);
+        let ([x], out) = self.inputs(plan, rows, [op.x], op.out);
+        let (width, n) = (x.width, rows.n);
+        // SAFETY: nobody else writes there.
+        let out = unsafe { out.part(0, n * width) };
+        let (first, rest) = out.split_at_mut(width);
+        first.copy_from_slice(&state);
+        rest.copy_from_slice(&x.x[..(n - 1) * width]);
+        state.copy_from_slice(x.row(n - 1));
+        self.states.now[op.state] = state;
+    }
+
+    pub(super) fn lerp(&mut self, weights: &CpuWeights, op: &Lerp, rows: Rows) {
+        let (plan, n) = (&*weights.plan, weights.plan.width(op.out));
+        let ([x, to, by], out) = self.inputs(plan, rows, [op.x, op.to, op.by.map_or(op.x, |by| by.0)], op.out);
+        let weight = op.weight.map(|(id, first)| &weights.vector(id)[first..][..n]);
+        for_rows(&weights.cpu.pool, rows.n, |t| {
+            let by = op.by.map(|(_, first)| &by.row(t)[first..][..n]);
+            // SAFETY: each row is computed once.
+            lerp(x.row(t), to.row(t), Factors { weight, by }, unsafe { out.part(t * n, n) });
+        });
+    }
+
+    pub(super) fn wkv(&mut self, weights: &CpuWeights, op: &Wkv, rows: Rows) {
+        let (plan, kernel) = (&*weights.plan, self.kernels.wkv);
+        let mut state = self.take_state(op.state, rows);
+        let ([r, gates, k, v], out) = self.inputs(plan, rows, [op.r, op.gates, op.k, op.v], op.out);
+        let w = Recurrence {
+            r,
+            gates,
+            k,
+            v,
+            bonus: weights.vector(op.bonus),
+            delta: op.delta.map(|delta| delta.map(|id| weights.vector(id))),
+            dim: v.width / op.heads,
+            state: Parts::new(&mut state),
+            out,
+        };
+        weights.cpu.pool.run(op.heads, &|_, head| kernel(&w, head));
         self.states.now[op.state] = state;
     }
 }

@@ -90,7 +90,7 @@ impl Builder<'_> {
     pub(super) fn combine(
         &mut self,
         x: BufId,
-        (weights, first, sigmoid): (BufId, usize, bool),
+        (weights, first, by_column, sigmoid): (BufId, usize, bool, bool),
         add: Option<BufId>,
         out: BufId,
     ) {
@@ -103,6 +103,7 @@ impl Builder<'_> {
             ("weights_stride", self.stride(weights)),
             ("out_stride", self.stride(out)),
             ("first", first as u32),
+            ("by_column", u32::from(by_column)),
             ("sigmoid", u32::from(sigmoid)),
             ("accumulate", accumulate),
         ];

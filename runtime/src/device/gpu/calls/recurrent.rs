@@ -3,13 +3,13 @@
 use super::{Builder, Field, WIDTH};
 use crate::device::gpu::pipeline::Slice;
 use crate::device::gpu::program::Grid;
-use crate::graph::{BufId, Columns, Conv, DeltaRule, Scan};
+use crate::graph::{BufId, Columns, Conv, DeltaRule, Lerp, Scan, Shift, Wkv};
 
 /// Channels of a workgroup of conv.
 const CONV_CHANNELS: u32 = 32;
 /// States that an invocation keeps in registers: `shaders/wgsl/shared/registers.wgsl`.
 const SLICE: usize = 16;
-/// Invocations of a workgroup of scan and delta_rule.
+/// Invocations of a workgroup of scan, delta_rule and wkv.
 const INVOCATIONS: u32 = 64;
 /// Most states of one channel.
 pub(in crate::device::gpu) const MAX_STATES: usize = SLICE * INVOCATIONS as usize;
@@ -119,6 +119,69 @@ impl Builder<'_> {
         ];
         self.call("delta_rule", &fields, &buffers, workgroups(channels, lanes));
         self.constants(&[("LANES", lanes)]);
+    }
+
+    pub(super) fn wkv(&mut self, wkv: &Wkv) {
+        let channels = self.plan().width(wkv.v);
+        let dim = channels / wkv.heads;
+        let lanes = lanes(dim);
+        let [k_k, k_a] = wkv.delta.map_or([None, None], |delta| delta.map(Some));
+        let fields = [
+            ("channels", channels as u32),
+            ("dim", dim as u32),
+            ("r_stride", self.stride(wkv.r)),
+            ("gates_stride", self.stride(wkv.gates)),
+            ("k_stride", self.stride(wkv.k)),
+            ("v_stride", self.stride(wkv.v)),
+            ("out_stride", self.stride(wkv.out)),
+            ("bonus", self.arena_word(Some(wkv.bonus))),
+            ("k_k", self.arena_word(k_k)),
+            ("k_a", self.arena_word(k_a)),
+        ];
+        let buffers = [
+            ("r", self.slice(wkv.r)),
+            ("gates", self.slice(wkv.gates)),
+            ("k", self.slice(wkv.k)),
+            ("v", self.slice(wkv.v)),
+            ("arena", self.arena()),
+            ("state", self.state(wkv.state)),
+            ("out", self.slice(wkv.out)),
+        ];
+        self.call("wkv", &fields, &buffers, workgroups(channels, lanes));
+        self.constants(&[("LANES", lanes), ("DELTA", u32::from(wkv.delta.is_some()))]);
+    }
+
+    pub(super) fn shift(&mut self, shift: &Shift) {
+        let n = self.plan().width(shift.x) as u32;
+        let fields = [("n", n), ("x_stride", self.stride(shift.x)), ("out_stride", self.stride(shift.out))];
+        let buffers = [("x", self.slice(shift.x)), ("state", self.state(shift.state)), ("out", self.slice(shift.out))];
+        self.call("shift", &fields, &buffers, Grid::One(n.div_ceil(WIDTH)));
+    }
+
+    pub(super) fn lerp(&mut self, lerp: &Lerp) {
+        let n = self.plan().width(lerp.out) as u32;
+        // where there is no buffer of factors, what stands in its place is not read
+        let (by, column) = lerp.by.unwrap_or((lerp.x, 0));
+        let weight = lerp.weight.map_or(0, |(id, first)| self.arena_word(Some(id)) + first as u32);
+        let fields = [
+            ("n", n),
+            ("x_stride", self.stride(lerp.x)),
+            ("to_stride", self.stride(lerp.to)),
+            ("by_stride", self.stride(by)),
+            ("out_stride", self.stride(lerp.out)),
+            ("weight", weight),
+            ("column", column as u32),
+        ];
+        let buffers = [
+            ("x", self.slice(lerp.x)),
+            ("to", self.slice(lerp.to)),
+            ("by", self.slice(by)),
+            ("arena", self.arena()),
+            ("out", self.slice(lerp.out)),
+        ];
+        self.call("lerp", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
+        let given = [("WEIGHT", u32::from(lerp.weight.is_some())), ("BY", u32::from(lerp.by.is_some()))];
+        self.constants(&given);
     }
 
     pub(super) fn gate(&mut self, x: BufId, gate: BufId, columns: &Columns, sigmoid: bool) {
