@@ -8,9 +8,9 @@ mod spec;
 
 pub use spec::{
     Activation, AttentionSpec, BranchSpec, ConvSpec, DeltaNetSpec, EncoderSpec, FfnSpec, Gating, LatentSpec, LayerSpec,
-    LerpSpec, LinearSpec, MAX_EXPERTS, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms, PerLayerBlock,
-    PerLayerSpec, Pooling, QkNorm, Qkv, RelativeSpec, Rope, RopeStyle, ScanSpec, ShiftSpec, ShortConvSpec, StepSpec,
-    Task, TimeMixSpec, TransformSpec, WkvDeltaSpec,
+    LerpSpec, LinearSpec, MAX_EXPERTS, MAX_WKV_HEAD, Mask, Mixer, MixtureSpec, ModelSpec, NormKind, NormSpec, Norms,
+    PerLayerBlock, PerLayerSpec, Pooling, QkNorm, Qkv, RelativeSpec, Rope, RopeStyle, ScanSpec, ShiftSpec,
+    ShortConvSpec, StepSpec, Task, TimeMixSpec, TransformSpec, WkvDeltaSpec,
 };
 
 use crate::error::{Error, Result};

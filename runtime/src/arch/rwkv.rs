@@ -4,11 +4,10 @@
 use super::decoder::{Decoder, NormNames, Sizes};
 use super::keys::Keys;
 use super::spec::{
-    Activation, BranchSpec, FfnSpec, LerpSpec, LinearSpec, Mixer, ModelSpec, NormSpec, ShiftSpec, TimeMixSpec,
-    WkvDeltaSpec,
+    Activation, BranchSpec, FfnSpec, LerpSpec, LinearSpec, MAX_WKV_HEAD, Mixer, ModelSpec, NormSpec, ShiftSpec,
+    TimeMixSpec, WkvDeltaSpec,
 };
 use crate::error::{Error, Result};
-use crate::graph::Wkv;
 
 /// The order of the steps in `time_mix_lerp_fused`.
 const STEPS_6: &str = "wkvrg";
@@ -119,8 +118,8 @@ fn channel_mix_7(keys: &Keys<'_>, s: &Sizes, i: usize) -> Result<FfnSpec> {
 
 fn heads(keys: &Keys<'_>, s: &Sizes) -> Result<usize> {
     let size = keys.width("wkv.head_size")?;
-    if !s.n_embd.is_multiple_of(size) || size > Wkv::MAX_HEAD {
-        let problem = format!("heads of {size} (at most {}) for {} columns", Wkv::MAX_HEAD, s.n_embd);
+    if !s.n_embd.is_multiple_of(size) || size > MAX_WKV_HEAD {
+        let problem = format!("heads of {size} (at most {}) for {} columns", MAX_WKV_HEAD, s.n_embd);
         return Err(keys.bad("wkv.head_size", problem));
     }
     Ok(s.n_embd / size)

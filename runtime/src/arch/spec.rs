@@ -262,6 +262,9 @@ pub struct BranchSpec {
     pub linear: LinearSpec,
 }
 
+/// Elements of a head of RWKV's recurrence: more than any model has.
+pub const MAX_WKV_HEAD: usize = 256;
+
 /// What of RWKV-7 is not in RWKV-6.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WkvDeltaSpec {

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{
-    AttentionPlan, BufId, Columns, Conv, DeltaRule, Groups, Lerp, Linear, MAX_EXPERTS, Mask, NormPart, Op, Plan,
-    RELATIVE_REACH, Routing, Scan, WeightId, Wkv,
+    AttentionPlan, BufId, Columns, Conv, DeltaRule, Groups, Lerp, Linear, MAX_EXPERTS, MAX_WKV_HEAD, Mask, NormPart,
+    Op, Plan, RELATIVE_REACH, Routing, Scan, WeightId, Wkv,
 };
 use crate::quant::TensorType;
 
@@ -263,7 +263,7 @@ fn lerp_fits(plan: &Plan, lerp: &Lerp) -> Result<bool> {
 fn wkv_fits(plan: &Plan, wkv: &Wkv) -> Result<bool> {
     let n = width(plan, wkv.v)?;
     let parts = if wkv.delta.is_some() { 2 } else { 1 };
-    let whole = n > 0 && wkv.heads > 0 && n.is_multiple_of(wkv.heads) && n / wkv.heads <= Wkv::MAX_HEAD;
+    let whole = n > 0 && wkv.heads > 0 && n.is_multiple_of(wkv.heads) && n / wkv.heads <= MAX_WKV_HEAD;
     let inputs = [(wkv.r, 1), (wkv.k, 1), (wkv.gates, parts), (wkv.out, parts)];
     let inputs = inputs.iter().all(|&(id, parts)| width(plan, id).is_ok_and(|width| width == parts * n));
     let vectors = [wkv.bonus].iter().chain(wkv.delta.iter().flatten()).all(|id| vector(plan, Some(*id), n));

@@ -8,7 +8,7 @@ mod lower;
 mod memory;
 mod recurrent;
 
-pub use crate::arch::{Activation, Gating, MAX_EXPERTS, Mask, NormKind, RopeStyle};
+pub use crate::arch::{Activation, Gating, MAX_EXPERTS, MAX_WKV_HEAD, Mask, NormKind, RopeStyle};
 pub use columns::Columns;
 pub use lower::lower;
 pub use recurrent::{Conv, DeltaRule, Scan, Shift, Wkv};

@@ -137,11 +137,6 @@ pub struct Wkv {
     pub out: BufId,
 }
 
-impl Wkv {
-    /// Most elements of a head: more than any model has.
-    pub const MAX_HEAD: usize = 256;
-}
-
 impl DeltaRule {
     /// The key head of a value head.
     pub fn key_head(&self, head: usize) -> usize {

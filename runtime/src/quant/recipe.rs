@@ -41,7 +41,17 @@ const KEPT: &[&str] = &[
     "altup",
     "laurel",
     "per_layer_model_proj",
-    "time_mix_",
+    "time_mix_first.",
+    "time_mix_lerp_",
+    "time_mix_decay_w",
+    "time_mix_w1.",
+    "time_mix_w2.",
+    "time_mix_a1.",
+    "time_mix_a2.",
+    "time_mix_v1.",
+    "time_mix_v2.",
+    "time_mix_g1.",
+    "time_mix_g2.",
     ".patch_embd",
     ".position_embd",
 ];
@@ -223,5 +233,7 @@ mod tests {
         assert_eq!(of("Q4_K_M", "blk.9.attn_q.weight", 50), Some(F16));
         assert_eq!(of("Q4_K_M", "blk.9.attn_norm.weight", 256), None);
         assert_eq!(of("Q4_K_M", "blk.9.attn_q.bias", 256), None);
+        assert_eq!(of("Q4_K_M", "blk.9.time_mix_value.weight", 256), Some(Q4_K));
+        assert_eq!(of("Q4_K_M", "blk.9.time_mix_v2.weight", 256), None);
     }
 }

@@ -47,7 +47,7 @@ impl Rwkv {
             let start = alike.partition_point(|token| at(token) < Some(*byte));
             let end = alike.partition_point(|token| at(token) <= Some(*byte));
             alike = &alike[start..end];
-            let (bytes, id) = alike.first()?;
+            let Some((bytes, id)) = alike.first() else { break };
             if bytes.len() == i + 1 {
                 found = Some((*id, i + 1));
             }

@@ -302,7 +302,7 @@ fn vocabulary() -> Vec<Case> {
     let nan = spm(&["<unk>", "a"], vec![2, 1]).set("tokenizer.ggml.scores", Owned::F32s(vec![0.0, f32::NAN]));
     vec![
         vocab("unknown tokenizer", "model", text("abacus"), "'abacus'"),
-        key("tokenizer of a later version", "tokenizer.ggml.model", text("rwkv"), "Unsupported", "'rwkv'"),
+        key("tokenizer of a later version", "tokenizer.ggml.model", text("plamo2"), "Unsupported", "'plamo2'"),
         vocab("unknown pre-tokenizer", "pre", text("nobody"), "'nobody'"),
         vocab("no tokens", "tokens", Strings(vec![]), "0 tokens"),
         key("tokens as numbers", "tokenizer.ggml.tokens", U32s(vec![1; n]), "Gguf", "tokens"),

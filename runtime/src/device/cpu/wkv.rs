@@ -2,7 +2,7 @@
 
 use super::memory::{Parts, Rows};
 use super::scan::total;
-use crate::graph::Wkv;
+use crate::graph::MAX_WKV_HEAD;
 
 /// The recurrence over a batch.
 pub(super) struct Recurrence<'a> {
@@ -31,11 +31,11 @@ const DECAY: f32 = 0.606_530_66;
 /// What one row does to every row s of a head's state, with the value v that belongs to it: `known = s · against`, and
 /// `out = s · read - known * echo + v * own`, and `s = decay * s - known * erased + v * keys`.
 struct Update {
-    read: [f32; Wkv::MAX_HEAD],
-    against: [f32; Wkv::MAX_HEAD],
-    decay: [f32; Wkv::MAX_HEAD],
-    erased: [f32; Wkv::MAX_HEAD],
-    keys: [f32; Wkv::MAX_HEAD],
+    read: [f32; MAX_WKV_HEAD],
+    against: [f32; MAX_WKV_HEAD],
+    decay: [f32; MAX_WKV_HEAD],
+    erased: [f32; MAX_WKV_HEAD],
+    keys: [f32; MAX_WKV_HEAD],
     echo: f32,
     own: f32,
     /// What the value is multiplied by beside the result.
@@ -48,7 +48,7 @@ pub(super) fn wkv(w: &Recurrence<'_>, head: usize) {
 
 #[inline(always)]
 pub(super) fn with_exp(w: &Recurrence<'_>, head: usize, exp: impl Fn(f32) -> f32 + Copy) {
-    const NONE: [f32; Wkv::MAX_HEAD] = [0.0; Wkv::MAX_HEAD];
+    const NONE: [f32; MAX_WKV_HEAD] = [0.0; MAX_WKV_HEAD];
     let (dim, width) = (w.dim, w.v.width);
     let (first, out_width) = (head * dim, if w.delta.is_some() { 2 * width } else { width });
     let mut update =
