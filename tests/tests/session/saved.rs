@@ -1,9 +1,11 @@
 //! Sessions that are saved, restored and forked go on as if nothing had happened, on the same device or another.
 
+use std::path::PathBuf;
+
 use gabion::device::cpu::Level;
 use gabion::{Error, KvType, Model, ModelOptions, Session, SessionOptions};
 use gabion_tests::toy::WINDOW;
-use gabion_tests::{devices, shared};
+use gabion_tests::{devices, tiny_models};
 
 use super::{Subject, bits, recurrent, subjects, tokens};
 
@@ -109,8 +111,9 @@ fn devices_save_the_same() {
 #[test]
 fn families_save_the_same() {
     let runtimes = [Some(devices::cpu(Level::best(), Some(2))), devices::gpu_runtime()];
-    for name in ["deepseek2", "gemma4", "gpt-oss", "mamba", "mamba2", "lfm2", "qwen3next", "t5"] {
-        let Some(path) = shared(&format!("tiny/{name}.gguf")) else { return };
+    for name in ["deepseek2", "gemma4", "gpt-oss", "mamba2", "lfm2", "qwen3next", "rwkv7", "t5"] {
+        let wanted = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem == name);
+        let Some(path) = tiny_models().into_iter().find(wanted) else { continue };
         let open = |runtime| Model::open(&path, runtime, &ModelOptions { exact: true, gelu: None }, &mut |_| true);
         let models: Vec<Model> = runtimes.iter().flatten().map(|runtime| open(runtime).unwrap()).collect();
         for (model, kv) in models.iter().flat_map(|model| [KvType::F16, KvType::Q4_0].map(|kv| (model, kv))) {
