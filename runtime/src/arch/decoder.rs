@@ -9,6 +9,9 @@ use super::spec::{
 };
 use crate::error::{Error, Result};
 
+/// Reads a part of the layer of this number.
+pub(super) type Layered<T> = fn(&Keys<'_>, &Sizes, usize) -> Result<T>;
+
 /// Switches of one family.
 pub(super) struct Decoder {
     pub(super) norm: NormKind,
@@ -18,16 +21,16 @@ pub(super) struct Decoder {
     pub(super) activation: Activation,
     pub(super) gated: bool,
     /// What makes a layer's queries, keys and values.
-    pub(super) qkv: fn(&Keys<'_>, &Sizes, usize) -> Result<Qkv>,
+    pub(super) qkv: Layered<Qkv>,
     pub(super) qk_norm: Option<QkNorms>,
     /// Values are RMS-normed, each head by itself.
     pub(super) value_norm: bool,
     /// Layers whose keys and values others attend to in place of their own.
     pub(super) kv_from: Vec<Option<usize>>,
     /// What stands in a layer's place of attention, if anything does.
-    pub(super) mixer: fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>,
+    pub(super) mixer: Layered<Option<Mixer>>,
     /// What stands in the place of a layer's feed-forward layer, if anything does.
-    pub(super) channel_mix: Option<fn(&Keys<'_>, &Sizes, usize) -> Result<FfnSpec>>,
+    pub(super) channel_mix: Option<Layered<FfnSpec>>,
     pub(super) embedding_scale: f32,
     /// Factor on what each half of a block adds.
     pub(super) residual_scale: f32,

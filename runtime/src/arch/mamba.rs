@@ -1,6 +1,6 @@
 //! `mamba` and `mamba2`: blocks of one selective state space each, without attention and feed-forward layer.
 
-use super::decoder::{Decoder, NormNames, Sizes};
+use super::decoder::{Decoder, Layered, NormNames, Sizes};
 use super::keys::Keys;
 use super::spec::{Mixer, ModelSpec, NormKind, ScanSpec, StepSpec};
 use crate::error::{Error, Result};
@@ -58,9 +58,7 @@ pub(super) fn mamba2(keys: &Keys<'_>) -> Result<ModelSpec> {
     })
 }
 
-type Mix = fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>;
-
-fn build(keys: &Keys<'_>, mixer: Mix) -> Result<ModelSpec> {
+fn build(keys: &Keys<'_>, mixer: Layered<Option<Mixer>>) -> Result<ModelSpec> {
     let sizes = Sizes::hybrid(keys)?;
     let decoder = Decoder { norm: NormKind::Rms, norms: NormNames::ONE, mixer, ..Decoder::gpt(keys, &sizes)? };
     Decoder { ropes: Vec::new(), ..decoder }.build(keys, &sizes)

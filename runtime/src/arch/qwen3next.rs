@@ -1,7 +1,7 @@
 //! `qwen3next` and `qwen35` (Qwen3-Next, Qwen 3.5): three of four layers have a gated delta net in place of attention, whose query
 //! heads have gates. Qwen3-Next has experts. Text has one position in all sections of Qwen 3.5's rope, which then is a plain one.
 
-use super::decoder::{Decoder, NormNames, QkNorms, Sizes, gated};
+use super::decoder::{Decoder, Layered, NormNames, QkNorms, Sizes, gated};
 use super::keys::Keys;
 use super::spec::{DeltaNetSpec, LinearSpec, Mixer, ModelSpec, RopeStyle};
 use crate::error::Result;
@@ -26,9 +26,7 @@ pub(super) fn qwen35(keys: &Keys<'_>) -> Result<ModelSpec> {
     })
 }
 
-type Mix = fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>;
-
-fn build(keys: &Keys<'_>, mixer: Mix) -> Result<ModelSpec> {
+fn build(keys: &Keys<'_>, mixer: Layered<Option<Mixer>>) -> Result<ModelSpec> {
     const NORMS: NormNames = NormNames([[Some("attn_norm"), None, None], [Some("post_attention_norm"), None, None]]);
     let sizes = Sizes::read(keys)?;
     let decoder = Decoder::plain(keys, &sizes, RopeStyle::Neox)?;

@@ -1,7 +1,7 @@
 //! `rwkv6` and `rwkv7` (Peng et al. 2024 and 2025): blocks of time mixing and channel mixing, both of which read steps from their
 //! row towards the one before.
 
-use super::decoder::{Decoder, NormNames, Sizes};
+use super::decoder::{Decoder, Layered, NormNames, Sizes};
 use super::keys::Keys;
 use super::spec::{
     Activation, BranchSpec, FfnSpec, LerpSpec, LinearSpec, MAX_WKV_HEAD, Mixer, ModelSpec, NormSpec, ShiftSpec,
@@ -31,10 +31,7 @@ pub(super) fn rwkv7(keys: &Keys<'_>) -> Result<ModelSpec> {
     build(keys, time_mix_7, channel_mix_7)
 }
 
-type TimeMix = fn(&Keys<'_>, &Sizes, usize) -> Result<Option<Mixer>>;
-type ChannelMix = fn(&Keys<'_>, &Sizes, usize) -> Result<FfnSpec>;
-
-fn build(keys: &Keys<'_>, mixer: TimeMix, channel_mix: ChannelMix) -> Result<ModelSpec> {
+fn build(keys: &Keys<'_>, mixer: Layered<Option<Mixer>>, channel_mix: Layered<FfnSpec>) -> Result<ModelSpec> {
     const NORMS: NormNames = NormNames([[Some("attn_norm"), None, None], [Some("attn_norm_2"), None, None]]);
     let shifts = keys.u32("token_shift_count")?.unwrap_or(2);
     if shifts != 2 {
