@@ -8,7 +8,7 @@ use gabion_oracle::{DEFECTS, Defect, defect, differences, read};
 
 // the file, not the crate: that one brings the GPU device, which serde_json's other features would compile anew
 #[path = "../../src/assets.rs"]
-#[allow(unreachable_pub)]
+#[allow(dead_code, unreachable_pub)]
 mod assets;
 
 use assets::{GEMMA3, QWEN2, SMOLLM2, model, shared_files, tiny_models};
