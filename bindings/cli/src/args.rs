@@ -112,7 +112,7 @@ pub(crate) enum Command {
     Rerank(RerankArgs),
     /// Give each line of a text a score for each label of a classifier
     Classify(ClassifyArgs),
-    /// Guess the words that a text has as [MASK], with a masked language model
+    /// Guess a text's masked words, with a masked language model
     FillMask(FillMaskArgs),
     /// Compute the perplexity of a text file, by llama.cpp's method
     Perplexity(PerplexityArgs),
