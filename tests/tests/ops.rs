@@ -7,7 +7,8 @@ use gabion::device::{Device, Precision};
 use gabion::graph::{AttentionPlan, Op, Plan, WeightId};
 use gabion_tests::ops::{self, Tolerance};
 
-/// `$LEVEL` names some levels by a part of their name: in an emulator, the scalar code would take longer than the rest.
+/// `$LEVEL` names some levels by a part of their name, `$STEP=n` takes every n-th case: in an emulator, the scalar code would take
+/// longer than the rest, and all cases ten minutes.
 /// (The number of threads changes no result: see the next test.)
 #[test]
 fn every_level_of_the_cpu() {
@@ -17,7 +18,8 @@ fn every_level_of_the_cpu() {
     let both = |level| [subject(level, 1, Precision::Exact), subject(level, 3, Precision::Fast)];
     let subjects: Vec<_> = levels.flat_map(both).collect();
     assert!(!subjects.is_empty(), "this machine has no level that is named like '{named}'");
-    ops::run_on(&subjects, ops::cases(""));
+    let step = std::env::var("STEP").ok().and_then(|step| step.parse().ok());
+    ops::run_on(&subjects, step.map_or_else(|| ops::cases(""), |step| ops::some_cases("", step)));
 }
 
 #[test]
