@@ -98,7 +98,8 @@ impl KvType {
         self.element_bytes(head_dim) + 4 * self.groups(head_dim).div_ceil(2)
     }
 
-    /// Clears what fills the last words of a record: devices have anything there.
+    /// Clears what fills the last words of a record: a GPU has anything there.
+    #[cfg(feature = "gpu")]
     pub(crate) fn clear_padding(self, head_dim: usize, record: &mut [u8]) {
         let (elements, scales) = record.split_at_mut(self.element_bytes(head_dim));
         elements[(head_dim * self.bits()).div_ceil(8)..].fill(0);
