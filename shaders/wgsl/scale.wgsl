@@ -1,4 +1,4 @@
-// x = factor * by * x in place, then cap * tanh(x / cap) unless cap is 0; columns over x, rows over y.
+// x = factor * by * x in place, then capped: softly, cap * tanh(x / cap), or to -cap..cap; columns over x, rows over y.
 struct Shape {
     n: u32,
     stride: u32,
@@ -10,6 +10,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> by: array<f32>;
 // 0: there is no such factor
 override BY: u32 = 0u;
+// 0: no cap, 1: a soft one, 2: a hard one
+override CAP: u32 = 0u;
 #import shared/tanh
 
 @compute @workgroup_size(64)
@@ -20,9 +22,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         if (BY != 0u) {
             value *= by[0];
         }
-        x[at] = value;
-        if (shape.cap != 0.0) {
-            x[at] = shape.cap * accurate_tanh(value / shape.cap);
+        if (CAP == 1u) {
+            value = shape.cap * accurate_tanh(value / shape.cap);
         }
+        if (CAP == 2u) {
+            value = clamp(value, -shape.cap, shape.cap);
+        }
+        x[at] = value;
     }
 }

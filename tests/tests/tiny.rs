@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use gabion::device::cpu::Level;
 #[cfg(feature = "gpu")]
 use gabion::device::gpu::GpuOptions;
+use gabion::gguf::Owned;
 use gabion::quant::TensorType;
 use gabion::{
     EmbedderOptions, Error, Gelu, GenerateOptions, KvType, Model, ModelOptions, Pooling, Runtime, SamplerOptions,
@@ -264,6 +265,27 @@ fn a_wrong_weight_fails() {
     let prompt = &runs::<TinyPrompt>(&path)[2];
     assert!(problems(&good, prompt).is_empty());
     assert!(problems(&bad, prompt).len() >= 3, "{:#?}", problems(&bad, prompt));
+}
+
+/// Blocks behind the last layer that predict further tokens are left alone.
+#[test]
+fn predicting_blocks_have_no_part_in_the_answer() {
+    let plain = toy::llama();
+    let last = plain.tensors.iter().filter(|tensor| tensor.0.starts_with("blk.1.")).cloned();
+    let mut more = plain.clone().set("block_count", Owned::U32(3)).set("nextn_predict_layers", Owned::U32(1));
+    more.tensors.extend(last.map(|(name, ty, dims, data)| (name.replace("blk.1.", "blk.2."), ty, dims, data)));
+    more = more.tensor("blk.2.nextn.eh_proj.weight", TensorType::F32, &[64, 32]);
+    let runtime = devices::cpu(Level::best(), None);
+    let load = |toy: &toy::Toy| toy.load(&runtime, &ModelOptions::default());
+    let logits = |toy: &toy::Toy| {
+        let model = load(toy).unwrap();
+        let mut session = model.session(&SessionOptions::default()).unwrap();
+        session.sync(&[1, 2, 3]).unwrap();
+        session.logits().to_vec()
+    };
+    assert_eq!(logits(&plain), logits(&more));
+    let unknown = more.clone().set("nextn_predict_layers", Owned::U32(0)).set("block_count", Owned::U32(2));
+    assert!(matches!(load(&unknown), Err(Error::Unsupported(problem)) if problem.contains("blk.2.")));
 }
 
 /// Some of Gemma 4's layers have no matrix of values: these are keys before their norm.

@@ -385,6 +385,7 @@ impl Decoder {
             mask: if self.encoder { Mask::Full } else { Mask::Causal },
             window,
             rope,
+            clamp: keys.softcap("attention.clamp_kqv")?,
             qk_norm: qk_norm.transpose()?,
             value_norm: self.value_norm,
             kv_from: self.kv_from[i],
@@ -475,16 +476,9 @@ fn shared_width(keys: &Keys<'_>, layer: usize) -> Option<usize> {
 
 /// Features these families can have that this version does not compute: better refused than answered wrongly.
 fn refuse_unread(keys: &Keys<'_>) -> Result<()> {
-    let key = "nextn_predict_layers";
-    if keys.u32(key)?.is_some_and(|n| n > 0) {
-        return Err(Error::Unsupported(format!("multi-token prediction layers ({})", keys.key(key))));
-    }
     let layers = keys.layers()?;
     if keys.u32("expert_count")?.is_some_and(|n| n > 0) && !(0..layers).any(|layer| is_mixture(keys, layer)) {
         return Err(keys.bad("expert_count", "no layer has experts (or each in tensors of its own, as old files do)"));
     }
-    match keys.f32("attention.clamp_kqv")?.is_some_and(|limit| limit > 0.0) {
-        true => Err(Error::Unsupported(format!("clamped projections ({})", keys.key("attention.clamp_kqv")))),
-        false => Ok(()),
-    }
+    Ok(())
 }

@@ -100,7 +100,7 @@ impl<'a> Keys<'a> {
             .ok_or_else(|| self.bad(name, format!("is not an array of {n_layer} booleans")))
     }
 
-    /// A cap of scores or logits; `None` where there is none.
+    /// A cap of scores, logits or projections; `None` where there is none.
     pub(super) fn softcap(&self, name: &str) -> Result<Option<f32>> {
         Ok(self.f32(name)?.filter(|&cap| cap > 0.0))
     }
@@ -109,8 +109,14 @@ impl<'a> Keys<'a> {
         Ok(self.header.bool(&self.key(name))?.unwrap_or(default))
     }
 
+    /// Layers that an answer takes; blocks that predict further tokens come behind them, and count as blocks.
     pub(super) fn layers(&self) -> Result<usize> {
-        self.count("block_count", MAX_LAYERS)
+        let (name, blocks) = ("nextn_predict_layers", self.count("block_count", MAX_LAYERS)?);
+        let further = self.u32(name)?.unwrap_or(0) as usize;
+        match blocks.checked_sub(further).filter(|&layers| layers > 0) {
+            Some(layers) => Ok(layers),
+            None => Err(self.bad(name, format!("{further} of {blocks} blocks"))),
+        }
     }
 
     pub(super) fn context_length(&self) -> Result<usize> {

@@ -133,6 +133,8 @@ pub struct AttentionSpec {
     pub window: Option<usize>,
     /// Index into `ModelSpec::ropes`.
     pub rope: usize,
+    /// Queries, keys and values are cut to -clamp..=clamp as soon as they are made.
+    pub clamp: Option<f32>,
     /// Norms of queries and keys.
     pub qk_norm: Option<QkNorm>,
     /// Whether each value head is RMS-normed, without weights.

@@ -139,6 +139,7 @@ impl Sizes {
             mask,
             window: None,
             rope: 0,
+            clamp: None,
             qk_norm: None,
             value_norm: false,
             kv_from: None,

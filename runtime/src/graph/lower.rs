@@ -8,7 +8,7 @@ mod rwkv;
 use std::collections::HashMap;
 
 use super::{
-    AttentionPlan, BufId, Buffer, Groups, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight, WeightId,
+    AttentionPlan, BufId, Buffer, Cap, Groups, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight, WeightId,
     memory,
 };
 use crate::arch::{
@@ -23,7 +23,7 @@ pub fn lower(spec: &ModelSpec, header: &Header) -> Result<Plan> {
     let mut weights = Weights { header, list: Vec::new(), by_name: HashMap::new() };
     Lowering::new(spec, &mut weights).plan()?; // finds out which weights there are
     weights.sort();
-    weights.refuse_unread()?;
+    weights.refuse_unread(spec.layers.len())?;
     let plan = Lowering::new(spec, &mut weights).plan()?;
     Ok(Plan { weights: weights.list, ..plan })
 }
@@ -82,9 +82,14 @@ impl Weights<'_> {
     }
 
     /// A tensor that the family does not know would have its part in the answer: better refused than left out.
-    fn refuse_unread(&self) -> Result<()> {
+    /// Blocks behind the last layer that predict further tokens are a part of no answer.
+    fn refuse_unread(&self, layers: usize) -> Result<()> {
         let arch = self.header.str("general.architecture")?.unwrap_or_default();
-        let known = |name: &str| self.by_name.contains_key(name) || UNREAD.iter().any(|part| name.contains(part));
+        let further = self.header.u32(&format!("{arch}.nextn_predict_layers"))?.unwrap_or(0) as usize;
+        let block = |name: &str| name.strip_prefix("blk.")?.split('.').next()?.parse::<usize>().ok();
+        let predicts = |name: &str| block(name).is_some_and(|i| (layers..layers + further).contains(&i));
+        let unread = |name: &str| UNREAD.iter().any(|part| name.contains(part)) || predicts(name);
+        let known = |name: &str| self.by_name.contains_key(name) || unread(name);
         match self.header.tensors.iter().find(|tensor| !known(&tensor.name)) {
             Some(tensor) => Err(Error::Unsupported(format!("tensor '{}' in a file of '{arch}'", tensor.name))),
             None => Ok(()),
@@ -411,7 +416,8 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let Some(output) = &spec.output else { return Ok(x) };
         let logits = self.matmul(std::slice::from_ref(output), x)?;
         if spec.final_softcap.is_some() || spec.logit_scale != 1.0 {
-            self.ops.push(Op::Scale { x: logits, factor: spec.logit_scale, by: None, cap: spec.final_softcap });
+            let cap = spec.final_softcap.map(Cap::Soft);
+            self.ops.push(Op::Scale { x: logits, factor: spec.logit_scale, by: None, cap });
         }
         Ok(logits)
     }

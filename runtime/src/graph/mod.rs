@@ -424,7 +424,7 @@ pub enum Op {
         /// whether act is the sigmoid, else SiLU
         sigmoid: bool,
     },
-    /// x = factor * by * x in place, then cap * tanh(x / cap) where there is a cap.
+    /// x = factor * by * x in place, then capped.
     Scale {
         /// input and result
         x: BufId,
@@ -433,8 +433,17 @@ pub enum Op {
         /// one that is a weight
         by: Option<WeightId>,
         /// the cap
-        cap: Option<f32>,
+        cap: Option<Cap>,
     },
+}
+
+/// How large numbers are kept small.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cap {
+    /// x becomes cap * tanh(x / cap).
+    Soft(f32),
+    /// x is cut to -cap..=cap.
+    Hard(f32),
 }
 
 /// A buffer of f32 rows.

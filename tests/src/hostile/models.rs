@@ -56,7 +56,7 @@ fn layers() -> Vec<Case> {
         typed("layers as text", text("2")),
         typed("layers as a float", F32(2.0)),
         without("layers missing", "block_count", "block_count: is missing"),
-        key("GHSA-645x: more predicted layers than layers", "nextn_predict_layers", U32(9), "Unsupported", "nextn"),
+        key("GHSA-645x: more predicted layers than layers", "nextn_predict_layers", U32(9), "Model", "9 of 2 blocks"),
         case("no architecture", toy::llama().without_key("general.architecture"), "Model", "general.architecture"),
         key("unknown architecture", "general.architecture", text("mamba9"), "Unsupported", "'mamba9'"),
         key("architecture as a number", "general.architecture", U32(1), "Gguf", "general.architecture"),

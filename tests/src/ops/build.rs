@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use gabion::device::KvType;
 use gabion::graph::{
-    Activation, AttentionPlan, BufId, Buffer, Columns, Linear, Lookup, Mask, NormKind, NormPart, Op, Plan,
+    Activation, AttentionPlan, BufId, Buffer, Cap, Columns, Linear, Lookup, Mask, NormKind, NormPart, Op, Plan,
     RelativePlan, RopePlan, RopeStyle, Weight, WeightId,
 };
 use gabion::quant::TensorType;
@@ -95,7 +95,7 @@ pub fn build(case: &Case) -> Built {
         OpCase::Gate { cols, len, step, sigmoid, n } => {
             b.gate(*cols, Columns { first: 1, len: *len, step: *step }, *sigmoid, *n)
         }
-        OpCase::Scale { cols, factor, by, cap, n } => b.scale(*cols, *factor, *by, *cap, *n),
+        OpCase::Scale { cols, factor, by, cap, hard, n } => b.scale(*cols, *factor, *by, (*cap, *hard), *n),
     }
 }
 
@@ -414,15 +414,16 @@ impl Builder {
         })
     }
 
-    fn scale(mut self, cols: usize, factor: f32, by: bool, cap: f32, n: usize) -> Built {
+    fn scale(mut self, cols: usize, factor: f32, by: bool, (cap, hard): (f32, bool), n: usize) -> Built {
         let (hidden, inputs) = self.input(n.min(cols), cols);
         let logits = self.show(hidden, cols);
         let by = by.then(|| self.vector(1));
         let all = f64::from(factor) * by.as_ref().map_or(1.0, |by| by.1[0]);
         let by = by.map(|by| by.0);
-        self.head.push(Op::Scale { x: logits, factor, by, cap: (cap > 0.0).then_some(cap) });
+        let kind = if hard { Cap::Hard } else { Cap::Soft };
+        self.head.push(Op::Scale { x: logits, factor, by, cap: (cap > 0.0).then_some(kind(cap)) });
         let tokens = tokens(n, inputs.len());
-        let answer = |&t: &u32| reference::scale(&inputs[t as usize], all, f64::from(cap));
+        let answer = |&t: &u32| reference::scale(&inputs[t as usize], all, f64::from(cap), hard);
         let expected = tokens.iter().flat_map(answer).collect();
         self.finish(hidden, logits, vec![tokens], expected)
     }

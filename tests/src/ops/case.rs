@@ -355,6 +355,9 @@ pub(super) enum OpCase {
         #[serde(default)]
         by: bool,
         cap: f32,
+        /// Whether the cap cuts.
+        #[serde(default)]
+        hard: bool,
         n: usize,
     },
 }

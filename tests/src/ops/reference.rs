@@ -83,8 +83,9 @@ pub(super) fn route(scores: &[f64], bias: Option<&[f64]>, routing: &Routing) -> 
     chosen.into_iter().map(|(e, p)| (e, p / sum * f64::from(routing.scale))).collect()
 }
 
-pub(super) fn scale(x: &[f64], factor: f64, cap: f64) -> Vec<f64> {
-    x.iter().map(|x| capped(x * factor, cap)).collect()
+pub(super) fn scale(x: &[f64], factor: f64, cap: f64, hard: bool) -> Vec<f64> {
+    let capped = |x: f64| if hard { x.clamp(-cap, cap) } else { capped(x, cap) };
+    x.iter().map(|x| capped(x * factor)).collect()
 }
 
 /// A cap of 0 is none.

@@ -13,7 +13,7 @@ use super::wkv::{self, WkvKernel};
 use super::{activate, gate, scale};
 use crate::device::{Precision, StateOptions, kv_capacity};
 use crate::error::Result;
-use crate::graph::{Activation, Columns, Plan};
+use crate::graph::{Activation, Cap, Columns, Plan};
 use crate::quant::layout::{Decode, Number, Packed, Plain};
 use crate::quant::{self, TensorType};
 
@@ -24,7 +24,7 @@ pub(super) struct Kernels {
     /// (x, activation, gated, out)
     pub(super) activate: fn(&[f32], Activation, bool, &mut [f32]),
     /// (x, factor, cap)
-    pub(super) scale: fn(&mut [f32], f32, Option<f32>),
+    pub(super) scale: fn(&mut [f32], f32, Option<Cap>),
     /// (gates, which columns, whether sigmoid, x)
     pub(super) gate: fn(&[f32], &Columns, bool, &mut [f32]),
     pub(super) conv: ConvKernel,

@@ -1,11 +1,15 @@
-//! Reference: factor and soft cap of one row.
+//! Reference: factor and cap of one row.
 
-/// x = factor * x, then cap * tanh(x / cap) where there is a cap.
-pub(super) fn scale(x: &mut [f32], factor: f32, cap: Option<f32>) {
+use crate::graph::Cap;
+
+/// x = factor * x, then capped.
+pub(super) fn scale(x: &mut [f32], factor: f32, cap: Option<Cap>) {
     for x in x {
         *x *= factor;
-        if let Some(cap) = cap {
-            *x = cap * (*x / cap).tanh();
+        match cap {
+            None => {}
+            Some(Cap::Soft(cap)) => *x = cap * (*x / cap).tanh(),
+            Some(Cap::Hard(cap)) => *x = x.clamp(-cap, cap),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::pipeline::{Constants, Slice};
 use super::planes::TILE;
 use super::program::{Grid, stride};
 use super::state::Buffers;
-use crate::graph::{Activation, BufId, Columns, Lookup, NormKind, NormPart, Op, Plan, Section, WeightId};
+use crate::graph::{Activation, BufId, Cap, Columns, Lookup, NormKind, NormPart, Op, Plan, Section, WeightId};
 
 /// Invocations per workgroup of the elementwise kernels.
 pub(super) const WIDTH: u32 = 64;
@@ -273,13 +273,17 @@ impl Builder<'_> {
         self.call("take", &fields, &buffers, self.per_row((n as u32).div_ceil(WIDTH)));
     }
 
-    fn scale(&mut self, x: BufId, factor: f32, by: Option<WeightId>, cap: Option<f32>) {
+    fn scale(&mut self, x: BufId, factor: f32, by: Option<WeightId>, cap: Option<Cap>) {
         let n = self.plan().width(x) as u32;
-        let fields =
-            [("n", n), ("stride", self.stride(x)), ("factor", factor.to_bits()), ("cap", cap.unwrap_or(0.0).to_bits())];
+        let (kind, cap) = match cap {
+            None => (0, 0.0),
+            Some(Cap::Soft(cap)) => (1, cap),
+            Some(Cap::Hard(cap)) => (2, cap),
+        };
+        let fields = [("n", n), ("stride", self.stride(x)), ("factor", factor.to_bits()), ("cap", cap.to_bits())];
         let buffers = [("x", self.slice(x)), ("by", self.optional(by))];
         self.call("scale", &fields, &buffers, self.per_row(n.div_ceil(WIDTH)));
-        self.constants(&[("BY", u32::from(by.is_some()))]);
+        self.constants(&[("BY", u32::from(by.is_some())), ("CAP", kind)]);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::arch::{
     AttentionSpec, ConvSpec, DeltaNetSpec, LinearSpec, Mask, Mixer, Norms, Qkv, ScanSpec, ShortConvSpec, StepSpec,
 };
 use crate::error::{Error, Result};
-use crate::graph::{BufId, Columns, Conv, DeltaRule, NormKind, NormPart, Op, Scan};
+use crate::graph::{BufId, Cap, Columns, Conv, DeltaRule, NormKind, NormPart, Op, Scan};
 
 /// The projections of attention across: these are always three matrices.
 pub(super) fn direct(a: &AttentionSpec) -> Result<&[LinearSpec]> {
@@ -61,6 +61,9 @@ impl Lowering<'_, '_> {
             }
             Qkv::Latent(latent) => (self.latent_qk(a, latent, x)?, None),
         };
+        if let Some(limit) = a.clamp {
+            self.ops.push(Op::Scale { x: qkv, factor: 1.0, by: None, cap: Some(Cap::Hard(limit)) });
+        }
         if let Some(norm) = a.qk_norm.as_ref().filter(|norm| norm.whole) {
             self.norm_part(qkv, (0, q_width, 1), Some(&norm.q))?;
             if norm.k.is_some() {

@@ -2,7 +2,7 @@
 
 use super::{Simd, enter, math};
 use crate::device::cpu::norm::Norm;
-use crate::graph::{Activation, NormKind};
+use crate::graph::{Activation, Cap, NormKind};
 
 /// Partial sums of a row: as many as the widest vector has lanes.
 const SUMS: usize = 16;
@@ -80,11 +80,12 @@ fn gelu_inner(x: f32) -> f32 {
     2.0 * 0.797_884_6 * x * (1.0 + 0.044715 * x * x)
 }
 
-pub(super) fn scale<S: Simd>(x: &mut [f32], factor: f32, cap: Option<f32>) {
+pub(super) fn scale<S: Simd>(x: &mut [f32], factor: f32, cap: Option<Cap>) {
     enter::<S, _>(
         #[inline(always)]
         |_| match cap {
-            Some(cap) => x.iter_mut().for_each(|x| *x = cap * math::tanh(*x * factor / cap)),
+            Some(Cap::Soft(cap)) => x.iter_mut().for_each(|x| *x = cap * math::tanh(*x * factor / cap)),
+            Some(Cap::Hard(cap)) => x.iter_mut().for_each(|x| *x = (*x * factor).clamp(-cap, cap)),
             None => x.iter_mut().for_each(|x| *x *= factor),
         },
     )
