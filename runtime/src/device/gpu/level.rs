@@ -16,9 +16,10 @@ pub enum Level {
     /// Nothing: default limits, no optional feature.
     #[default]
     Base,
-    /// Subgroups of any size: lanes load inputs for one another.
+    /// Subgroups of four lanes or more: lanes load inputs for one another.
     Subgroup,
-    /// Activations in 8 bits, 16 under one scale, and dot products of bytes: in WGSL's core, but slow without hardware's help.
+    /// Activations in 8 bits, 16 under one scale, and dot products of bytes: nearly every WGSL has them, but they are slow without
+    /// hardware's help.
     Int8,
     /// Weights and activations in f16, sums in f32.
     F16,
@@ -52,10 +53,11 @@ impl Level {
         matches!(self, Level::Base | Level::Subgroup)
     }
 
-    /// The adapter's features that it needs.
+    /// The adapter's features that it needs. wgpu knows nothing of subgroups in browsers (see `browser.rs`).
     pub(super) fn features(self) -> wgpu::Features {
         match self {
             Level::Base | Level::Int8 => wgpu::Features::empty(),
+            Level::Subgroup if cfg!(target_arch = "wasm32") => wgpu::Features::empty(),
             Level::Subgroup => wgpu::Features::SUBGROUP,
             Level::F16 => wgpu::Features::SHADER_F16,
             Level::Matrix => {
@@ -64,8 +66,9 @@ impl Level {
         }
     }
 
-    /// Whether an adapter has what it needs: of matrix units the right shape, and subgroups of one size.
-    pub(super) fn is_offered(self, adapter: &wgpu::Adapter) -> bool {
+    /// Whether an adapter has what it needs: of matrix units the right shape, and subgroups of one size. `language`: what WGSL
+    /// has here beyond its first version.
+    pub(super) fn is_offered(self, adapter: &wgpu::Adapter, language: &wgpu::WgslLanguageFeatures) -> bool {
         let half = wgpu::CooperativeScalarType::F16;
         let fits = |p: &wgpu::CooperativeMatrixProperties| {
             let (size, types) = ([p.m_size, p.n_size, p.k_size], (p.ab_type, p.cr_type));
@@ -75,9 +78,22 @@ impl Level {
         let matrices = || {
             info.subgroup_min_size == info.subgroup_max_size && adapter.cooperative_matrix_properties().iter().any(fits)
         };
-        // browsers' builds have the kernels of the base level only
-        let built = self == Level::Base || !cfg!(target_arch = "wasm32");
-        built && adapter.features().contains(self.features()) && (self != Level::Matrix || matrices())
+        let more = match self {
+            Level::Base | Level::F16 => true,
+            Level::Subgroup => info.subgroup_min_size >= 4,
+            Level::Int8 => language.contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct),
+            Level::Matrix => matrices(),
+        };
+        more && adapter.features().contains(self.features())
+    }
+
+    /// Whether a device was opened with what it needs.
+    pub(super) fn is_open(self, device: &wgpu::Device) -> bool {
+        #[cfg(target_arch = "wasm32")]
+        if self == Level::Subgroup {
+            return super::browser::has_subgroups(device);
+        }
+        device.features().contains(self.features())
     }
 
     /// The format that the rows of a batch are packed into first (`shaders/wgsl/pack_rows.wgsl`), and its bytes for a unit.
