@@ -33,6 +33,14 @@ describe('levels', () => {
   }
 });
 
+test('levels are timed where that is asked for', { timeout: 300_000 }, async () => {
+  const started = performance.now();
+  const levels = await checks.tunedLevels();
+  console.error(`levels ${levels.join(' and ')}, found in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  assert.equal(levels.length, 2);
+  assert.ok(levels.every((level) => ['base', ...Object.keys(LEVELS)].includes(level)), `${levels}`);
+});
+
 async function run(options) {
   const { device, count, bad, nmse } = await runOps(checks, { gpu: true, exact: false, ...options });
   console.error(`${device}, ${options.level ?? 'base'}, ${count} cases, worst NMSE ${nmse.toExponential(1)}`);

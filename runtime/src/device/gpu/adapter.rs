@@ -37,10 +37,7 @@ fn instance() -> wgpu::Instance {
 
 /// All adapters; in a browser, the one it offers.
 pub(super) async fn list() -> Vec<wgpu::Adapter> {
-    all(&instance()).await
-}
-
-async fn all(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let instance = instance();
     if cfg!(target_arch = "wasm32") {
         let power_preference = wgpu::PowerPreference::HighPerformance;
         let options = wgpu::RequestAdapterOptions { power_preference, ..Default::default() };
@@ -99,13 +96,12 @@ pub(super) struct Opened {
 
 /// Opens the best adapter that `options` admits.
 pub(super) async fn open(options: &GpuOptions) -> Result<Opened> {
-    let instance = instance();
-    let mut adapters = all(&instance).await;
+    let mut adapters = list().await;
     adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
     let admitted = |adapter: &&wgpu::Adapter| admits(options, &describe(&adapter.get_info()));
     let Some(adapter) = adapters.iter().find(admitted) else { return Err(none(options, &adapters)) };
     let info = describe(&adapter.get_info());
-    let mut levels = wanted(options.level, adapter, &instance.wgsl_language_features());
+    let mut levels = wanted(options.level, adapter);
     let features = levels.iter().fold(wgpu::Features::empty(), |all, level| all | level.features());
     let required_features = features | helpful(adapter);
     let descriptor = wgpu::DeviceDescriptor {
@@ -129,9 +125,9 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Opened> {
 }
 
 /// The level asked for, or all, if the adapter offers them.
-fn wanted(level: Option<Level>, adapter: &wgpu::Adapter, language: &wgpu::WgslLanguageFeatures) -> Vec<Level> {
+fn wanted(level: Option<Level>, adapter: &wgpu::Adapter) -> Vec<Level> {
     let asked = |&each: &Level| level.is_none_or(|level| level == each);
-    Level::ALL.iter().copied().filter(asked).filter(|level| level.is_offered(adapter, language)).collect()
+    Level::ALL.iter().copied().filter(asked).filter(|level| level.is_offered(adapter)).collect()
 }
 
 /// Features that change no result.

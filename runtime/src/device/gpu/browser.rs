@@ -1,4 +1,5 @@
-//! What wgpu's browser backend leaves out: subgroups, which it neither asks for nor tells of (gfx-rs/wgpu#10146).
+//! What wgpu's browser backend leaves out: subgroups, which it neither asks for nor tells of (gfx-rs/wgpu#10146), and the language's
+//! features, for it panics where their set is not a browser's own (Dawn in Node).
 
 use js_sys::{Array, Function, Object, Proxy, Reflect};
 use wasm_bindgen::closure::Closure;
@@ -26,22 +27,28 @@ pub(super) fn with_subgroups<T>(request: impl FnOnce() -> T) -> T {
 
 /// Whether a device was opened with subgroups.
 pub(super) fn has_subgroups(device: &wgpu::Device) -> bool {
-    device.as_webgpu().is_some_and(|device| has_feature(device.as_ref()))
+    device.as_webgpu().is_some_and(|device| holds(device.as_ref(), "features", FEATURE))
+}
+
+/// Whether WGSL has dot products of bytes here.
+pub(super) fn has_dot_products() -> bool {
+    let gpu = get(&js_sys::global(), "navigator").and_then(|navigator| get(&navigator, "gpu"));
+    gpu.is_some_and(|gpu| holds(&gpu, "wgslLanguageFeatures", "packed_4x8_integer_dot_product"))
 }
 
 /// Adds the feature to a device's descriptor.
 fn ask(adapter: &JsValue, descriptor: &JsValue) {
     let features = get(descriptor, "requiredFeatures").and_then(|features| features.dyn_into::<Array>().ok());
-    if let (Some(features), true) = (features, has_feature(adapter)) {
+    if let (Some(features), true) = (features, holds(adapter, "features", FEATURE)) {
         features.push(&FEATURE.into());
     }
 }
 
-/// Whether an adapter or a device has the feature.
-fn has_feature(of: &JsValue) -> bool {
-    let found = get(of, "features").and_then(|features| {
-        let has = get(&features, "has")?.dyn_into::<Function>().ok()?;
-        has.call1(&features, &FEATURE.into()).ok()
+/// Whether the set of this name holds a feature.
+fn holds(of: &JsValue, set: &str, feature: &str) -> bool {
+    let found = get(of, set).and_then(|set| {
+        let has = get(&set, "has")?.dyn_into::<Function>().ok()?;
+        has.call1(&set, &feature.into()).ok()
     });
     found == Some(JsValue::TRUE)
 }

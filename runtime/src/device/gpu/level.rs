@@ -66,9 +66,8 @@ impl Level {
         }
     }
 
-    /// Whether an adapter has what it needs: of matrix units the right shape, and subgroups of one size. `language`: what WGSL
-    /// has here beyond its first version.
-    pub(super) fn is_offered(self, adapter: &wgpu::Adapter, language: &wgpu::WgslLanguageFeatures) -> bool {
+    /// Whether an adapter has what it needs: of matrix units the right shape, and subgroups of one size.
+    pub(super) fn is_offered(self, adapter: &wgpu::Adapter) -> bool {
         let half = wgpu::CooperativeScalarType::F16;
         let fits = |p: &wgpu::CooperativeMatrixProperties| {
             let (size, types) = ([p.m_size, p.n_size, p.k_size], (p.ab_type, p.cr_type));
@@ -81,7 +80,7 @@ impl Level {
         let more = match self {
             Level::Base | Level::F16 => true,
             Level::Subgroup => info.subgroup_min_size >= 4,
-            Level::Int8 => language.contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct),
+            Level::Int8 => has_dot_products(),
             Level::Matrix => matrices(),
         };
         more && adapter.features().contains(self.features())
@@ -120,6 +119,14 @@ impl Level {
         let packed = self.packing().is_none() || cols.is_multiple_of(UNIT);
         if packed && gabion_shaders::shader(&self.shader(kernel, ty)).is_some() { self } else { Level::Base }
     }
+}
+
+/// Whether WGSL has dot products of bytes here: naga has them for every adapter.
+fn has_dot_products() -> bool {
+    #[cfg(target_arch = "wasm32")]
+    return super::browser::has_dot_products();
+    #[cfg(not(target_arch = "wasm32"))]
+    return true;
 }
 
 /// Columns, rows and tokens of the self-test: more than any workgroup makes.

@@ -155,8 +155,10 @@ impl Gpu {
         if options.tune.unwrap_or(self.info.kind == DeviceKind::Gpu) {
             return self.with_products(tune::choose(self, options).await);
         }
-        // lanes that load for one another pay where a load costs each lane of a software adapter
-        if self.info.kind == DeviceKind::Software && self.offers(Level::Subgroup) {
+        // lanes that load for one another pay where a load costs each lane of a software adapter; on what browsers have they pay
+        // less than their self-test takes
+        let pays = self.info.kind == DeviceKind::Software && !cfg!(target_arch = "wasm32");
+        if pays && self.offers(Level::Subgroup) {
             match self.at(Level::Subgroup).await {
                 Ok(gpu) => return gpu,
                 Err(error) => log::warn!("{error}: level 'base' is taken"),
