@@ -1,10 +1,13 @@
 //! Turns `wgsl/` into the `SHADERS` table: preprocesses every permutation, validates it with naga, reflects its bindings
 //! and writes Rust. A shader that is wrong stops the build with naga's annotated source.
+//!
+//! Text that several permutations share is written once: `PIECES` holds it, a shader says which make it up.
 
 mod permutations;
 mod preprocess;
 mod reflect;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
@@ -35,31 +38,64 @@ fn generate(folder: &Path) -> Result<String, Vec<String>> {
     permutations.sort_by(|a, b| a.name.cmp(&b.name));
     let mut rust = String::from("/// Every permutation, sorted by name.\npub static SHADERS: &[Shader] = &[\n");
     let mut errors = Vec::new();
+    let mut numbers = BTreeMap::new();
     for permutation in &permutations {
-        let shader = preprocess::file(folder, &permutation.file, &permutation.defines)
-            .and_then(|source| Ok((reflect::reflect(&permutation.name, &source)?, source)));
-        match shader {
-            Ok((reflection, source)) => entry(&mut rust, &permutation.name, &reflection, &source),
+        match compiled(folder, permutation) {
+            Ok((reflection, pieces)) => {
+                let pieces = pieces.into_iter().map(|piece| number(&mut numbers, piece)).collect();
+                entry(&mut rust, &permutation.name, &reflection, pieces);
+            }
             Err(error) => errors.push(error),
         }
     }
     rust.push_str("];\n");
+    texts(&mut rust, &numbers);
     if errors.is_empty() { Ok(rust) } else { Err(errors) }
 }
 
-/// Browsers always take the base level, so their build does without the rest, which is most of all text.
-fn possible(permutation: &permutations::Permutation) -> bool {
-    let base = permutation.defines.get("LEVEL").is_none_or(|level| level == "base");
-    let plain = base && !permutation.defines.contains_key("FORMAT") && permutation.file != "mat_mat_matrix";
-    plain || env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("wasm32")
+fn for_browsers() -> bool {
+    env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("wasm32")
 }
 
-fn entry(rust: &mut String, name: &str, reflection: &reflect::Reflection, source: &str) {
+/// Browsers have no cooperative matrices of wgpu's kind, so their build does without that level's kernels.
+fn possible(permutation: &permutations::Permutation) -> bool {
+    let matrix = permutation.file == "mat_mat_matrix" || permutation.defines.contains_key("FORMAT_MATRIX");
+    !matrix || !for_browsers()
+}
+
+/// What naga finds in a permutation, and its pieces. Browsers ask for lines that naga refuses: these come where `BROWSER` is set.
+fn compiled(folder: &Path, shader: &permutations::Permutation) -> Result<(reflect::Reflection, Vec<String>), String> {
+    let pieces = preprocess::file(folder, &shader.file, &shader.defines)?;
+    let reflection = reflect::reflect(&shader.name, &pieces.concat())?;
+    if !for_browsers() {
+        return Ok((reflection, pieces));
+    }
+    let mut defines = shader.defines.clone();
+    defines.insert("BROWSER".into(), String::new());
+    Ok((reflection, preprocess::file(folder, &shader.file, &defines)?))
+}
+
+/// The number of a piece, a new one if it is new.
+fn number(numbers: &mut BTreeMap<String, usize>, piece: String) -> usize {
+    let next = numbers.len();
+    *numbers.entry(piece).or_insert(next)
+}
+
+fn entry(rust: &mut String, name: &str, reflection: &reflect::Reflection, pieces: Vec<usize>) {
     writeln!(
         rust,
-        "Shader {{ name: {name:?}, bindings: &[{}], workgroup_size: {:?}, source: {source:?} }},",
+        "Shader {{ name: {name:?}, bindings: &[{}], workgroup_size: {:?}, pieces: &{pieces:?} }},",
         reflection.bindings.join(", "),
         reflection.workgroup_size,
     )
     .expect("writing to a string never fails");
+}
+
+/// The table of pieces.
+fn texts(rust: &mut String, numbers: &BTreeMap<String, usize>) {
+    let mut pieces: Vec<_> = numbers.iter().collect();
+    pieces.sort_by_key(|&(_, number)| number);
+    let pieces: Vec<_> = pieces.into_iter().map(|(piece, _)| piece).collect();
+    writeln!(rust, "/// What shaders are made of.\nstatic PIECES: &[&str] = &{pieces:#?};")
+        .expect("writing to a string never fails");
 }

@@ -2,7 +2,8 @@
 //! a line.
 //!
 //! `#import shared/x` pastes `wgsl/shared/x.wgsl` once per shader, however often it is asked for; `{AXIS}` in the path is
-//! replaced by the permutation's value. Comments and indentation are dropped from the result, which ships in binaries.
+//! replaced by the permutation's value. Comments and indentation are dropped from the result, which ships in binaries: as pieces
+//! between directives, because permutations of a shader differ in few of them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,18 +11,20 @@ use std::path::Path;
 
 use crate::permutations::Defines;
 
-/// The source of `name` with its imports, under `defines`.
-pub(crate) fn file(folder: &Path, name: &str, defines: &Defines) -> Result<String, String> {
-    let mut expander = Expander { folder, defines, imported: BTreeSet::new(), out: String::new() };
+/// The source of `name` with its imports, under `defines`, in pieces.
+pub(crate) fn file(folder: &Path, name: &str, defines: &Defines) -> Result<Vec<String>, String> {
+    let mut expander = Expander { folder, defines, imported: BTreeSet::new(), pieces: Vec::new() };
     expander.file(name)?;
-    Ok(expander.out)
+    expander.pieces.retain(|piece| !piece.is_empty());
+    Ok(expander.pieces)
 }
 
 struct Expander<'a> {
     folder: &'a Path,
     defines: &'a Defines,
     imported: BTreeSet<String>,
-    out: String,
+    /// The last is being written.
+    pieces: Vec<String>,
 }
 
 /// One open `#ifdef`.
@@ -48,6 +51,7 @@ impl Expander<'_> {
         let path = self.folder.join(format!("{name}.wgsl"));
         let text = fs::read_to_string(&path).map_err(|e| format!("{name}.wgsl: {e}"))?;
         let mut open: Vec<Branch> = Vec::new();
+        self.pieces.push(String::new());
         for (number, line) in text.lines().enumerate() {
             let at = |problem: &str| format!("{name}.wgsl:{}: {problem}", number + 1);
             let keeps = open.last().is_none_or(Branch::keeps);
@@ -80,6 +84,7 @@ impl Expander<'_> {
             }
             _ => return Err(format!("unknown directive #{word}")),
         }
+        self.pieces.push(String::new());
         Ok(())
     }
 
@@ -98,9 +103,9 @@ impl Expander<'_> {
         if code.starts_with("var ") && !code.contains('=') {
             return Err("a variable without a first value".into());
         }
-        if !code.is_empty() {
-            self.out.push_str(code);
-            self.out.push('\n');
+        if let (false, Some(piece)) = (code.is_empty(), self.pieces.last_mut()) {
+            piece.push_str(code);
+            piece.push('\n');
         }
         Ok(())
     }

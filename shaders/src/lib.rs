@@ -42,8 +42,15 @@ pub struct Shader {
     pub bindings: &'static [Binding],
     /// Invocations per workgroup, overrides at their defaults.
     pub workgroup_size: [u32; 3],
+    /// Numbers of what its text is made of.
+    pieces: &'static [u16],
+}
+
+impl Shader {
     /// WGSL; the entry point is `main`.
-    pub source: &'static str,
+    pub fn source(&self) -> String {
+        self.pieces.iter().map(|&piece| PIECES[usize::from(piece)]).collect()
+    }
 }
 
 include!(concat!(env!("OUT_DIR"), "/shaders.rs"));

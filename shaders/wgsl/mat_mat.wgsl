@@ -1,9 +1,7 @@
 // out = W x for many rows x (tokens). Each invocation makes 8 matrix rows x 4 * QUADS tokens in registers, so that a weight is
 // decoded once for its tokens and an input loaded once for eight rows. A workgroup makes two tiles (64 rows) for
 // 4 * QUADS * GROUPS tokens, whose invocations share cached loads.
-#ifdef LEVEL_F16
-enable f16;
-#endif
+#import shared/enable
 #import shared/run
 #import shared/linear
 #ifdef LEVEL_INT8 LEVEL_F16

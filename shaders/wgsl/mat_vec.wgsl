@@ -3,9 +3,7 @@
 //
 // NORM: x is RMS-normed first. The norm's factor is common to all sums and comes last, so that the squares are summed beside
 // the products. GLU (1 + the activation): the two tiles are gate and up of a gated unit, which is stored instead of either.
-#ifdef LEVEL_F16
-enable f16;
-#endif
+#import shared/enable
 #import shared/linear
 #ifdef LEVEL_INT8 LEVEL_F16
 #import shared/staged_inputs

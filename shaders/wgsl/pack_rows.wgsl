@@ -1,7 +1,5 @@
 // out = x in a narrow format, a unit of 32 columns an invocation; rows over y.
-#ifdef FORMAT_F16
-enable f16;
-#endif
+#import shared/enable
 struct Shape {
     // of a row that are made, and from one row to the next
     units: u32,

@@ -28,11 +28,13 @@ test('the browser compiles every shader', { timeout: 600_000 }, async () => {
 });
 
 test('a shader that is wrong is noticed', async () => {
-  const complaints = await inPage('compile', [
+  const shaders = [
     ['syntax', '@compute @workgroup_size(1) fn main() { let x = ; }'],
     ['limits', '@compute @workgroup_size(4096) fn main() { }'],
     ['fine', '@compute @workgroup_size(1) fn main() { }'],
-  ]);
+    ['not for this adapter', 'enable none_such; @compute @workgroup_size(1) fn main() { }'],
+  ];
+  const complaints = await inPage('compile', { shaders });
   assert.deepEqual(Object.entries(complaints).map(([name, list]) => [name, list.length > 0]), [
     ['syntax', true], ['limits', true], ['fine', false],
   ]);
@@ -49,3 +51,24 @@ for (const gpu of [true, false]) {
     });
   }
 }
+
+// one row, and more than a tile of them; natively every type is run at every level
+const LEVELS = { int8: ['Q4_1', 'Q4_K', 'Q8_0', 'IQ2_XS'], subgroup: ['Q4_1', 'F32'] };
+for (const [level, types] of Object.entries(LEVELS)) {
+  test(`op cases: level ${level}`, { timeout: 600_000 }, async () => {
+    for (const n of [1, 9]) {
+      const filter = `mat_mul cols=256 n=${n} rows=[37]`;
+      const { device, count, bad, nmse } = await inPage('runOps', { gpu: true, exact: false, level, types, filter });
+      console.error(`${level}: ${device}, ${count} cases, worst NMSE ${nmse.toExponential(1)}`);
+      assert.equal(count, types.length);
+      assert.deepEqual(bad, []);
+    }
+  });
+}
+
+test('a level that the adapter does not offer is an error', async () => {
+  for (const level of ['f16', 'matrix', 'none such']) {
+    const wrong = await inPage('runOps', { gpu: true, level }).then(() => '', (error) => error.message);
+    assert.match(wrong, /does not offer|no level/, level);
+  }
+});

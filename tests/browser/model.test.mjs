@@ -60,6 +60,7 @@ describe('SmolLM2', { skip: !model() }, () => {
       const result = await generate({ device, exact: true }, texts);
       show(`${name}, exact`, result);
       assert.equal(result.info.device.backend, backend);
+      assert.deepEqual(result.info.device.levels, device === 'cpu' ? null : ['base', 'base']);
       assert.equal(result.info.architecture, 'llama');
       for (const [i, { prompt_ids, greedy, greedy_text }] of answers.entries()) {
         assert.deepEqual(result.answers[i].prompt, prompt_ids);
@@ -87,6 +88,32 @@ describe('SmolLM2', { skip: !model() }, () => {
       assert.ok(result.progress.every(({ loaded }, i, all) => i === 0 || loaded >= all[i - 1].loaded));
     });
   }
+});
+
+describe('levels of WebGPU', { skip: !model() }, () => {
+  const run = async ({ url, level, exact }) => {
+    const { Model } = await import('/package/index.js');
+    const model = await Model.load(url, { device: 'webgpu', level, exact });
+    const session = await model.session({ contextSize: 64 });
+    const text = await session.generate('The capital of France is', { temperature: 0, maxTokens: 2 }).text();
+    const { levels } = model.info.device;
+    await model.dispose();
+    return { text, levels };
+  };
+  const cases = [['subgroup', true, ['subgroup', 'subgroup']], ['int8', false, ['int8', 'int8']]];
+  for (const [level, exact, levels] of cases) {
+    test(`${level} is taken where it is asked for`, { timeout: 300_000 }, async () => {
+      assert.deepEqual(await web.page.evaluate(run, { url: `/models/${SMOLLM2}`, level, exact }), { text: ' Paris.', levels });
+    });
+  }
+
+  test('what the adapter does not offer is an error', async () => {
+    for (const level of ['f16', 'matrix']) {
+      const error = await thrown(load, { url: `/models/${SMOLLM2}`, device: 'webgpu', level });
+      assert.deepEqual([error.name, error.code], ['GabionError', 'device']);
+      assert.match(error.message, /does not offer/);
+    }
+  });
 });
 
 /** What an async function of the page throws, as data. */

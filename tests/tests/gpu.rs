@@ -57,16 +57,9 @@ mod levels {
 
 /// Some cases of products, with what a level allows at `Precision::Fast`.
 fn cases_at(level: Level) -> Vec<ops::Case> {
-    let mut cases = ops::some_cases("mat_mul", 5);
+    let cases = ops::some_cases("mat_mul", 5);
     assert!(SUPPORTED.iter().all(|ty| cases.iter().any(|case| case.name.ends_with(&format!("ty={}", ty.name())))));
-    for case in &mut cases {
-        case.fast = match level {
-            Level::Base | Level::Subgroup => case.exact,
-            Level::Int8 => case.fast,
-            Level::F16 | Level::Matrix => case.half,
-        };
-    }
-    cases
+    cases.into_iter().map(|case| case.at_level(level)).collect()
 }
 
 /// `Precision::Exact` keeps to f32, whatever the level.

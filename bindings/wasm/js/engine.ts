@@ -148,7 +148,7 @@ export class Engine {
     } finally {
       list.forEach((file) => file.close());
     }
-    return { ...this.#model.info(), device: await describe(this.#runtime) };
+    return { ...this.#model.info(), device: await describe(this.#runtime, args.exact) };
   }
 
   /** Reads the headers of a model's files; nothing of it stays. */
@@ -159,7 +159,7 @@ export class Engine {
     try {
       await Promise.all(list.map((file) => file.open()));
       const found = await runtime.fit(list, args, args.session, args.memory);
-      return { ...found, device: await describe(runtime) };
+      return { ...found, device: await describe(runtime, args.exact) };
     } finally {
       list.forEach((file) => file.close());
       runtime.free();
@@ -395,8 +395,8 @@ async function cancellable<T>(worker: { cancel(): void }, signal: AbortSignal, w
 }
 
 /** The core's description, with the adapter's name where wgpu does not pass it on. */
-async function describe(runtime: wasm.Runtime): Promise<ModelInfo['device']> {
-  const info = runtime.info() as ModelInfo['device'];
+async function describe(runtime: wasm.Runtime, exact = false): Promise<ModelInfo['device']> {
+  const info = runtime.info(exact) as ModelInfo['device'];
   if (info.backend !== 'webgpu') return info;
   const adapter = (await gpu()?.requestAdapter({ powerPreference: 'high-performance' }))?.info;
   const known = [adapter?.['vendor'], adapter?.['architecture'], adapter?.['description']].filter(Boolean);

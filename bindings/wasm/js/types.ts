@@ -12,8 +12,12 @@ export interface LoadOptions {
    * error. `cpu`: this package's own CPU path.
    */
   device?: 'auto' | 'webgpu' | 'cpu';
-  /** Kernels of WebGPU, e.g. `base`: what every adapter can run. Default: the best that pays on the adapter. */
-  level?: string;
+  /**
+   * Kernels of WebGPU's matrix products. `base`: what every adapter can run. `int8`: activations in 8 bits. `f16`: weights and
+   * activations in f16. `subgroup`: as exact as `base`. What the adapter does not offer, or gets wrong, is an error `device`.
+   * Default: what pays, found by timing a few products on a hardware adapter; with `exact` only `base` and `subgroup` are used.
+   */
+  level?: 'base' | 'subgroup' | 'int8' | 'f16';
   /** Keeps activations and the KV cache in float32: slower, the same text on every device. Default false. */
   exact?: boolean;
   /**
@@ -48,6 +52,8 @@ export interface DeviceInfo {
   name: string;
   /** `cpu` or `webgpu`. */
   backend: string;
+  /** The levels of WebGPU's products of one row (generation) and of many (prompts); `null` on the CPU. */
+  levels: readonly [string, string] | null;
 }
 
 export interface ModelInfo {

@@ -1,7 +1,7 @@
 //! `Runtime` and `Model`.
 
 use gabion::{ChatOptions, DeviceInfo, DeviceKind, Message, Progress, RuntimeOptions};
-use js_sys::Function;
+use js_sys::{Array, Function};
 use wasm_bindgen::prelude::*;
 
 use crate::convert::object;
@@ -29,9 +29,9 @@ impl Runtime {
         Ok(Self(gabion::Runtime::new_async(&options).await.map_err(to_js)?))
     }
 
-    /// `DeviceInfo` of `js/types.ts`.
-    pub fn info(&self) -> JsValue {
-        device_info(self.0.info())
+    /// `DeviceInfo` of `js/types.ts`, for models that are loaded exactly or not.
+    pub fn info(&self, exact: bool) -> JsValue {
+        device_info(self.0.info(), self.0.levels(exact))
     }
 }
 
@@ -41,13 +41,15 @@ impl Runtime {
     }
 }
 
-fn device_info(info: &DeviceInfo) -> JsValue {
+fn device_info(info: &DeviceInfo, levels: Option<[&str; 2]>) -> JsValue {
     let kind = match info.kind {
         DeviceKind::Cpu => "cpu",
         DeviceKind::Gpu => "gpu",
         DeviceKind::Software => "software",
     };
-    object([("kind", kind.into()), ("name", info.name.as_str().into()), ("backend", info.backend.as_str().into())])
+    let levels = levels.map_or(JsValue::NULL, |names| names.into_iter().map(JsValue::from).collect::<Array>().into());
+    let [name, backend] = [&info.name, &info.backend].map(JsValue::from);
+    object([("kind", kind.into()), ("name", name), ("backend", backend), ("levels", levels)])
 }
 
 /// A loaded model.

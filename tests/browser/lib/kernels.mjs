@@ -4,34 +4,50 @@
 /** Shaders that are compiled at a time: browsers do it on threads of their own. */
 const COMPILERS = 4;
 
-/** Compiles WGSL and makes a pipeline of it; what the compiler has against it, per shader. */
-export async function compile(checks, shaders = checks.shaders()) {
-  const adapter = await navigator.gpu.requestAdapter();
-  const device = await adapter.requestDevice();
-  const check = async (code) => {
+/** What WGSL calls what an adapter must have. */
+const FEATURES = { f16: 'shader-f16', subgroups: 'subgroups' };
+
+/** Whether an adapter has what a shader enables. */
+function possible(adapter, code) {
+  return [...code.matchAll(/^enable (\w+);/gm)].every(([, name]) => adapter.features.has(FEATURES[name]));
+}
+
+/** Kernels of other levels than `base`. */
+const LEVELS = /^(pack_rows\.|mat_(vec|mat)\.\w+\.(?!base))/;
+
+/**
+ * Compiles WGSL; what the compiler has against it, per shader. Those for which the adapter has not what they enable are left out.
+ * `all` makes pipelines of all, not only of the base level's: a software adapter takes seconds for one.
+ */
+export async function compile(checks, { shaders = checks.shaders(), gpu = navigator.gpu, all = false } = {}) {
+  const adapter = await gpu.requestAdapter();
+  const requiredFeatures = Object.values(FEATURES).filter((feature) => adapter.features.has(feature));
+  const device = await adapter.requestDevice({ requiredFeatures });
+  const check = async ([name, code]) => {
     device.pushErrorScope('validation');
     const module = device.createShaderModule({ code });
     const wrong = device.popErrorScope();
     const { messages } = await module.getCompilationInfo();
     const pipeline = { layout: 'auto', compute: { module, entryPoint: 'main' } };
-    const failure = await device.createComputePipelineAsync(pipeline).then(() => null, (error) => error.message);
+    const made = all || !LEVELS.test(name) ? device.createComputePipelineAsync(pipeline) : Promise.resolve();
+    const failure = await made.then(() => null, (error) => error.message);
     const texts = messages.map(({ type, lineNum, message }) => `${type} at line ${lineNum}: ${message}`);
     return [...texts, failure, (await wrong)?.message].filter(Boolean);
   };
   const complaints = {};
-  const queue = [...shaders];
+  const queue = shaders.filter(([, code]) => possible(adapter, code));
   const lane = async () => {
-    for (let next; (next = queue.shift()); ) complaints[next[0]] = await check(next[1]);
+    for (let next; (next = queue.shift()); ) complaints[next[0]] = await check(next);
   };
   await Promise.all(Array.from({ length: COMPILERS }, lane));
   device.destroy();
   return complaints;
 }
 
-/** Runs op cases on a device; what is wrong with each, and the largest NMSE. */
-export async function runOps(checks, { gpu, exact, filter }) {
-  const ops = gpu ? await checks.Ops.gpu(true) : checks.Ops.cpu();
-  const cases = ops.cases(filter);
+/** Runs op cases on a device, on a GPU at a level; what is wrong with each, and the largest NMSE. */
+export async function runOps(checks, { gpu, exact, filter, level = 'base', types }) {
+  const ops = gpu ? await checks.Ops.gpu(true, level) : checks.Ops.cpu();
+  const cases = ops.cases(filter).filter((name) => types?.some((type) => name.endsWith(` ty=${type}`)) ?? true);
   const bad = [];
   let nmse = 0;
   for (const name of cases) {

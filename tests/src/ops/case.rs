@@ -5,6 +5,8 @@
 //! parameter given as an array stands for one case per element; several arrays, for every combination. `ty = "all"` is
 //! every type gabion computes with.
 
+#[cfg(feature = "gpu")]
+use gabion::device::gpu::Level;
 use gabion::device::{KvType, Precision};
 use gabion::quant::{self, TensorType};
 use serde::Deserialize;
@@ -394,6 +396,17 @@ impl Case {
             Precision::Fast => &self.fast,
             Precision::Exact => &self.exact,
         }
+    }
+
+    /// The same with what a level of the GPU's products allows at `Precision::Fast`.
+    #[cfg(feature = "gpu")]
+    pub fn at_level(self, level: Level) -> Self {
+        let fast = match level {
+            Level::Base | Level::Subgroup => self.exact,
+            Level::Int8 => self.fast,
+            Level::F16 | Level::Matrix => self.half,
+        };
+        Self { fast, ..self }
     }
 }
 

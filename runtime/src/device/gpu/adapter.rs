@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+#[cfg(target_arch = "wasm32")]
+use super::browser;
 use super::level::Level;
 use crate::device::{DeviceInfo, DeviceKind};
 use crate::error::{Error, Result};
@@ -19,10 +21,11 @@ pub struct GpuOptions {
     pub max_buffer_bytes: Option<u64>,
     /// The level of products; `None` for the best that pays and passes its self-test.
     pub level: Option<Level>,
-    /// Whether levels and shapes of products are chosen by timing them once (at most about 300 ms; not in browsers). `None`:
-    /// on hardware, where no level is asked for.
+    /// Whether levels and shapes of products are chosen by timing them (at most about 300 ms; once, but in browsers each time).
+    /// `None`: on hardware, where no level is asked for.
     pub tune: Option<bool>,
-    /// Where the choice, and what the driver compiled, are kept; `None` for gabion's folder among the user's caches.
+    /// Where the choice, and what the driver compiled, are kept; `None` for gabion's folder among the user's caches. Browsers
+    /// keep nothing.
     pub cache_folder: Option<PathBuf>,
     /// Runs kernels in the shapes that hardware gets even on a software adapter, to test these.
     pub hardware_shapes: bool,
@@ -87,6 +90,8 @@ pub(super) struct Opened {
     pub(super) queue: wgpu::Queue,
     /// Invocations of the smallest subgroup.
     pub(super) subgroup: u32,
+    /// What it can run: the level asked for, or all that it offers.
+    pub(super) levels: Vec<Level>,
 }
 
 /// Opens the best adapter that `options` admits.
@@ -96,7 +101,9 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Opened> {
     let admitted = |adapter: &&wgpu::Adapter| admits(options, &describe(&adapter.get_info()));
     let Some(adapter) = adapters.iter().find(admitted) else { return Err(none(options, &adapters)) };
     let info = describe(&adapter.get_info());
-    let required_features = features(options.level, adapter)? | helpful(adapter);
+    let mut levels = wanted(options.level, adapter);
+    let features = levels.iter().fold(wgpu::Features::empty(), |all, level| all | level.features());
+    let required_features = features | helpful(adapter);
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("gabion"),
         required_features,
@@ -104,22 +111,23 @@ pub(super) async fn open(options: &GpuOptions) -> Result<Opened> {
         required_limits: limits(options, &adapter.limits()),
         ..Default::default()
     };
-    let opened = adapter.request_device(&descriptor).await;
-    let (device, queue) = opened.map_err(|e| Error::Device(format!("'{}' cannot be opened: {e}", info.name)))?;
-    Ok(Opened { info, device, queue, subgroup: adapter.get_info().subgroup_min_size })
+    let request = || adapter.request_device(&descriptor);
+    #[cfg(target_arch = "wasm32")]
+    let request = || if levels.contains(&Level::Subgroup) { browser::with_subgroups(request) } else { request() };
+    let (device, queue) =
+        request().await.map_err(|e| Error::Device(format!("'{}' cannot be opened: {e}", info.name)))?;
+    levels.retain(|level| level.is_open(&device));
+    if let (Some(level), []) = (options.level, levels.as_slice()) {
+        let text = format!("'{}' does not offer what level '{}' needs", info.name, level.name());
+        return Err(Error::Device(text));
+    }
+    Ok(Opened { info, device, queue, subgroup: adapter.get_info().subgroup_min_size, levels })
 }
 
-/// What the wanted level needs, or what any level needs that the adapter offers.
-fn features(wanted: Option<Level>, adapter: &wgpu::Adapter) -> Result<wgpu::Features> {
-    let offered = Level::ALL.iter().filter(|level| level.is_offered(adapter));
-    match wanted {
-        None => Ok(offered.fold(wgpu::Features::empty(), |all, level| all | level.features())),
-        Some(level) if level.is_offered(adapter) => Ok(level.features()),
-        Some(level) => {
-            let name = adapter.get_info().name;
-            Err(Error::Device(format!("'{name}' does not offer what level '{}' needs", level.name())))
-        }
-    }
+/// The level asked for, or all, if the adapter offers them.
+fn wanted(level: Option<Level>, adapter: &wgpu::Adapter) -> Vec<Level> {
+    let asked = |&each: &Level| level.is_none_or(|level| level == each);
+    Level::ALL.iter().copied().filter(asked).filter(|level| level.is_offered(adapter)).collect()
 }
 
 /// Features that change no result.

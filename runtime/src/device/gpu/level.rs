@@ -16,9 +16,10 @@ pub enum Level {
     /// Nothing: default limits, no optional feature.
     #[default]
     Base,
-    /// Subgroups of any size: lanes load inputs for one another.
+    /// Subgroups of four lanes or more: lanes load inputs for one another.
     Subgroup,
-    /// Activations in 8 bits, 16 under one scale, and dot products of bytes: in WGSL's core, but slow without hardware's help.
+    /// Activations in 8 bits, 16 under one scale, and dot products of bytes: nearly every WGSL has them, but they are slow without
+    /// hardware's help.
     Int8,
     /// Weights and activations in f16, sums in f32.
     F16,
@@ -52,10 +53,11 @@ impl Level {
         matches!(self, Level::Base | Level::Subgroup)
     }
 
-    /// The adapter's features that it needs.
+    /// The adapter's features that it needs. wgpu knows nothing of subgroups in browsers (see `browser.rs`).
     pub(super) fn features(self) -> wgpu::Features {
         match self {
             Level::Base | Level::Int8 => wgpu::Features::empty(),
+            Level::Subgroup if cfg!(target_arch = "wasm32") => wgpu::Features::empty(),
             Level::Subgroup => wgpu::Features::SUBGROUP,
             Level::F16 => wgpu::Features::SHADER_F16,
             Level::Matrix => {
@@ -75,9 +77,22 @@ impl Level {
         let matrices = || {
             info.subgroup_min_size == info.subgroup_max_size && adapter.cooperative_matrix_properties().iter().any(fits)
         };
-        // browsers' builds have the kernels of the base level only
-        let built = self == Level::Base || !cfg!(target_arch = "wasm32");
-        built && adapter.features().contains(self.features()) && (self != Level::Matrix || matrices())
+        let more = match self {
+            Level::Base | Level::F16 => true,
+            Level::Subgroup => info.subgroup_min_size >= 4,
+            Level::Int8 => has_dot_products(),
+            Level::Matrix => matrices(),
+        };
+        more && adapter.features().contains(self.features())
+    }
+
+    /// Whether a device was opened with what it needs.
+    pub(super) fn is_open(self, device: &wgpu::Device) -> bool {
+        #[cfg(target_arch = "wasm32")]
+        if self == Level::Subgroup {
+            return super::browser::has_subgroups(device);
+        }
+        device.features().contains(self.features())
     }
 
     /// The format that the rows of a batch are packed into first (`shaders/wgsl/pack_rows.wgsl`), and its bytes for a unit.
@@ -104,6 +119,14 @@ impl Level {
         let packed = self.packing().is_none() || cols.is_multiple_of(UNIT);
         if packed && gabion_shaders::shader(&self.shader(kernel, ty)).is_some() { self } else { Level::Base }
     }
+}
+
+/// Whether WGSL has dot products of bytes here: naga has them for every adapter.
+fn has_dot_products() -> bool {
+    #[cfg(target_arch = "wasm32")]
+    return super::browser::has_dot_products();
+    #[cfg(not(target_arch = "wasm32"))]
+    return true;
 }
 
 /// Columns, rows and tokens of the self-test: more than any workgroup makes.

@@ -7,6 +7,8 @@
 
 mod adapter;
 mod bandwidth;
+#[cfg(target_arch = "wasm32")]
+mod browser;
 mod calls;
 #[cfg(not(target_arch = "wasm32"))]
 mod driver_cache;
@@ -27,8 +29,9 @@ mod program;
 mod rope;
 mod saved;
 mod state;
-#[cfg(not(target_arch = "wasm32"))]
 mod tune;
+#[cfg(not(target_arch = "wasm32"))]
+mod tuned;
 mod wait;
 #[cfg(not(target_arch = "wasm32"))]
 mod warming;
@@ -57,6 +60,8 @@ pub struct Gpu {
     products: Products,
     /// Invocations of the smallest subgroup.
     subgroup: u32,
+    /// What it was opened for.
+    levels: Vec<Level>,
 }
 
 /// Numbers that differ between hardware and software adapters.
@@ -132,8 +137,8 @@ impl Gpu {
 
     /// At the base level, but with whatever features other levels may need.
     async fn open(options: &GpuOptions) -> Result<Arc<Self>> {
-        let adapter::Opened { info, device, queue, subgroup } = adapter::open(options).await?;
-        Ok(Self::wrap(info, device, queue, options, subgroup))
+        let adapter::Opened { info, device, queue, subgroup, levels } = adapter::open(options).await?;
+        Ok(Self::wrap(info, device, queue, options, (subgroup, levels)))
     }
 
     /// The same device at the level asked for; an error if it computes wrongly there.
@@ -146,14 +151,14 @@ impl Gpu {
     }
 
     /// The same device at what pays: of software adapters that is known, of others it is measured.
-    #[cfg_attr(target_arch = "wasm32", allow(unused_variables, reason = "nothing is measured in browsers"))]
     async fn best(self: &Arc<Self>, options: &GpuOptions) -> Arc<Self> {
-        #[cfg(not(target_arch = "wasm32"))]
         if options.tune.unwrap_or(self.info.kind == DeviceKind::Gpu) {
             return self.with_products(tune::choose(self, options).await);
         }
-        // lanes that load for one another pay where a load costs each lane of a software adapter
-        if self.info.kind == DeviceKind::Software && self.offers(Level::Subgroup) {
+        // lanes that load for one another pay where a load costs each lane of a software adapter; on what browsers have they pay
+        // less than their self-test takes
+        let pays = self.info.kind == DeviceKind::Software && !cfg!(target_arch = "wasm32");
+        if pays && self.offers(Level::Subgroup) {
             match self.at(Level::Subgroup).await {
                 Ok(gpu) => return gpu,
                 Err(error) => log::warn!("{error}: level 'base' is taken"),
@@ -176,7 +181,8 @@ impl Gpu {
     /// A host's own device and queue, at the base level. Its uncaptured-error and device-lost callbacks are replaced by
     /// gabion's, which turn such events into errors of the calls that follow.
     pub fn from_wgpu(adapter: &wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
-        Self::wrap(adapter::describe(adapter), device, queue, &GpuOptions::default(), adapter.subgroup_min_size)
+        let levels = (adapter.subgroup_min_size, vec![Level::Base]);
+        Self::wrap(adapter::describe(adapter), device, queue, &GpuOptions::default(), levels)
     }
 
     /// The wgpu device, for hosts that share it.
@@ -194,7 +200,7 @@ impl Gpu {
 
     /// Whether it was opened with what the level needs.
     fn offers(&self, level: Level) -> bool {
-        self.device.features().contains(level.features())
+        self.levels.contains(&level)
     }
 
     fn wrap(
@@ -202,7 +208,7 @@ impl Gpu {
         device: wgpu::Device,
         queue: wgpu::Queue,
         options: &GpuOptions,
-        subgroup: u32,
+        (subgroup, levels): (u32, Vec<Level>),
     ) -> Arc<Self> {
         let health = health::Health::watch(&device);
         let tuning = if options.hardware_shapes { Tuning::HARDWARE } else { Tuning::of(&info) };
@@ -215,7 +221,7 @@ impl Gpu {
             #[cfg(not(target_arch = "wasm32"))]
             driver: driver_cache::DriverCache::open(&device, &info, options.cache_folder.as_deref()),
         });
-        Arc::new(Self { info, device, queue, limits, health, pipelines, tuning, products, subgroup })
+        Arc::new(Self { info, device, queue, limits, health, pipelines, tuning, products, subgroup, levels })
     }
 
     /// Keeps what the driver compiled for later processes.

@@ -71,7 +71,7 @@ impl Gpu {
 
     fn compile(&self, shader: &'static Shader, constants: &Constants) -> Pipeline {
         let label = Some(shader.name);
-        let source = wgpu::ShaderSource::Wgsl(shader.source.into());
+        let source = wgpu::ShaderSource::Wgsl(shader.source().into());
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
         let entries: Vec<_> = shader.bindings.iter().map(layout_entry).collect();
         let layout =

@@ -1,11 +1,13 @@
-//! Chooses levels and shapes of products by timing them, once per adapter, driver and version: the answer is kept in the user's
-//! cache folder. Nothing here can fail; what cannot be measured is not chosen.
+//! Chooses levels and shapes of products by timing them, once per adapter, driver and version: the answer is kept (`tuned.rs`). A
+//! browser keeps nothing and compiles slowly, so there fewer are tried, each time. Nothing here can fail; what cannot be measured
+//! is not chosen.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use super::kept::Kept;
 use super::products::{MatMat, MatVec, Products};
+use super::state::{Duration, Instant};
+#[cfg(not(target_arch = "wasm32"))]
+use super::tuned::Tuned;
 use super::{Gpu, GpuOptions, Level, level};
 use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Texts};
 use crate::error::Result;
@@ -20,57 +22,45 @@ const MARGIN: f64 = 0.95;
 const WIDTH: usize = 2048;
 const PRODUCTS: usize = 8;
 const ROWS: usize = 128;
+/// How much longer the chain is for one row: a browser's clock is coarse, and its answers take a millisecond.
+const LONGER: usize = if BROWSER { 8 } else { 1 };
+const BROWSER: bool = cfg!(target_arch = "wasm32");
+/// What is tried besides the base level. In a browser only the first may come to be timed: that from which most adapters gain.
+const LEVELS: &[Level] = if BROWSER {
+    &[Level::Int8, Level::F16, Level::Subgroup]
+} else {
+    &[Level::Subgroup, Level::Int8, Level::F16, Level::Matrix]
+};
+/// Shapes at the base level.
+const ONES: &[(u32, u32)] = if BROWSER { &[(16, 1)] } else { &[(16, 1), (8, 1), (16, 2)] };
+const MANYS: &[(u32, u32)] = if BROWSER { &[(16, 1)] } else { &[(16, 1), (16, 2)] };
 
 /// Everything that is tried, plainest first.
-fn candidates() -> (Vec<MatVec>, Vec<MatMat>) {
-    let one = |level, split, tiles| MatVec { level, split, tiles };
-    let many = |level, groups, quads| MatMat { level, groups, quads };
-    let ones = [(16, 1), (8, 1), (16, 2)].map(|(split, tiles)| one(Level::Base, split, tiles));
-    let manys = [(16, 1), (16, 2)].map(|(groups, quads)| many(Level::Base, groups, quads));
-    let others = Level::ALL.iter().filter(|&&level| level != Level::Base);
-    let other_ones = others.clone().map(|&level| one(level, 16, 1));
-    let other_manys = others.flat_map(|&level| [many(level, 16, 1), many(level, 16, 2)]);
-    (ones.into_iter().chain(other_ones).collect(), manys.into_iter().chain(other_manys).collect())
+pub(super) fn candidates() -> (Vec<MatVec>, Vec<MatMat>) {
+    let one = |level, (split, tiles)| MatVec { level, split, tiles };
+    let many = |level, (groups, quads)| MatMat { level, groups, quads };
+    let ones = ONES.iter().map(|&shape| one(Level::Base, shape));
+    let manys = MANYS.iter().map(|&shape| many(Level::Base, shape));
+    let other_ones = LEVELS.iter().map(|&level| one(level, ONES[0]));
+    let other_manys = LEVELS.iter().flat_map(|&level| MANYS.iter().map(move |&shape| many(level, shape)));
+    (ones.chain(other_ones).collect(), manys.chain(other_manys).collect())
 }
 
 /// The products that pay most on this device, and are right.
+#[cfg_attr(target_arch = "wasm32", allow(unused_variables, reason = "there is no folder to keep the choice in"))]
 pub(super) async fn choose(gpu: &Arc<Gpu>, options: &GpuOptions) -> Products {
-    let kept = Kept::new("products", &gpu.info, options.cache_folder.as_deref());
-    let known = kept.read().and_then(|text| parse(std::str::from_utf8(&text).ok()?));
-    if let Some(products) = known {
-        if confirmed(gpu, products).await {
-            return products;
-        }
-        return gpu.products;
+    #[cfg(not(target_arch = "wasm32"))]
+    let tuned = Tuned::of(&gpu.info, options);
+    #[cfg(not(target_arch = "wasm32"))]
+    if let Some(products) = tuned.read() {
+        return if confirmed(gpu, products).await { products } else { gpu.products };
     }
     let start = Instant::now();
     let products = timed(gpu, start).await.unwrap_or(gpu.products);
     log::info!("'{}': {products:?}, found in {:.0} ms", gpu.info.name, start.elapsed().as_secs_f64() * 1e3);
-    kept.write(text(products).as_bytes());
+    #[cfg(not(target_arch = "wasm32"))]
+    tuned.write(products);
     products
-}
-
-fn text(products: Products) -> String {
-    let Products { one, many } = products;
-    let one = format!("one {} {} {}", one.level.name(), one.split, one.tiles);
-    format!("{one}\nmany {} {} {}\n", many.level.name(), many.groups, many.quads)
-}
-
-/// Only what could have been chosen here is taken.
-fn parse(text: &str) -> Option<Products> {
-    let mut lines = text.lines();
-    let mut row = |name: &str| {
-        let mut words = lines.next()?.split(' ');
-        (words.next()? == name).then_some(())?;
-        let level = Level::from_name(words.next()?)?;
-        let numbers = (words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?);
-        words.next().is_none().then_some((level, numbers))
-    };
-    let ((one_level, one), (many_level, many)) = (row("one")?, row("many")?);
-    let (ones, manys) = candidates();
-    let one = ones.into_iter().find(|c| c.level == one_level && (c.split, c.tiles) == one)?;
-    let many = manys.into_iter().find(|c| c.level == many_level && (c.groups, c.quads) == many)?;
-    lines.next().is_none().then_some(Products { one, many })
 }
 
 /// Whether the device offers the levels, and they compute what they should.
@@ -130,7 +120,7 @@ fn by_speed<T>(found: Vec<(T, f64)>) -> Vec<T> {
 
 /// How long a chain of products of `rows` rows takes: the best of a few runs after the first, which compiles.
 async fn seconds(gpu: &Arc<Gpu>, products: Products, rows: usize) -> Result<f64> {
-    let mut state = chain(gpu.with_products(products)).await?;
+    let mut state = chain(gpu.with_products(products), if rows == 1 { LONGER * PRODUCTS } else { PRODUCTS }).await?;
     let (tokens, mut logits) = (vec![0; rows], Vec::new());
     let mut best = f64::INFINITY;
     for run in 0..4 {
@@ -145,8 +135,8 @@ async fn seconds(gpu: &Arc<Gpu>, products: Products, rows: usize) -> Result<f64>
 }
 
 /// Products of one matrix after another; the numbers do not matter.
-async fn chain(gpu: Arc<Gpu>) -> Result<Box<dyn State>> {
-    let plan = Arc::new(plan());
+async fn chain(gpu: Arc<Gpu>, products: usize) -> Result<Box<dyn State>> {
+    let plan = Arc::new(plan(products));
     let mut loader = gpu.loader(plan.clone(), Precision::Fast)?;
     for (i, weight) in plan.weights.iter().enumerate() {
         loader.rows(WeightId(i as u32), 0, &vec![0x11; weight.rows * weight.row_bytes()])?;
@@ -155,7 +145,7 @@ async fn chain(gpu: Arc<Gpu>) -> Result<Box<dyn State>> {
     loader.finish().await?.state(&options)
 }
 
-fn plan() -> Plan {
+fn plan(products: usize) -> Plan {
     let weight = |name: &str, ty, rows| Weight {
         name: name.into(),
         ty,
@@ -172,7 +162,7 @@ fn plan() -> Plan {
     };
     let buffer = |slot, width| Buffer { width, slot };
     let mut body = vec![Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) }];
-    body.extend((0..PRODUCTS as u16).map(|i| product(1, i % 2, 1 - i % 2)));
+    body.extend((0..products as u16).map(|i| product(1, i % 2, 1 - i % 2)));
     Plan {
         encoder: Vec::new(),
         body,
@@ -204,31 +194,6 @@ mod tests {
     fn the_plainer_wins_where_the_difference_is_small() {
         assert_eq!(by_speed(vec![("a", 1.0), ("b", 0.97), ("c", 0.5), ("d", 0.49)]), ["c", "d", "a", "b"]);
         assert_eq!(by_speed(vec![("a", f64::NAN), ("b", 1.0)]).len(), 2);
-    }
-
-    #[test]
-    fn what_is_kept_is_read() {
-        let (ones, manys) = candidates();
-        for &one in &ones {
-            for &many in &manys {
-                let products = Products { one, many };
-                assert_eq!(parse(&text(products)), Some(products));
-            }
-        }
-    }
-
-    #[test]
-    fn what_could_not_be_chosen_is_ignored() {
-        let good = text(Products::new(16, 1, 16));
-        assert!(parse(&good).is_some());
-        for end in 0..good.len() - 1 {
-            assert_eq!(parse(&good[..end]), None, "{:?}", &good[..end]);
-        }
-        for (from, to) in [("16", "17"), ("16", "4294967296"), ("base", "best"), ("one", "two"), ("\nmany", "\n\nmany")]
-        {
-            assert_eq!(parse(&good.replace(from, to)), None, "{from} -> {to}");
-        }
-        assert_eq!(parse(&(good + "more")), None);
     }
 
     #[test]

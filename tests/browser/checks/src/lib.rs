@@ -6,8 +6,8 @@ pub use gabion_wasm::on_panic;
 
 use std::sync::Arc;
 
-use gabion::device::cpu::{Cpu, Level};
-use gabion::device::gpu::{Gpu, GpuOptions};
+use gabion::device::cpu::{self, Cpu};
+use gabion::device::gpu::{Gpu, GpuOptions, Level};
 use gabion::device::{Device, Precision};
 use gabion_tests::ops;
 use js_sys::Array;
@@ -26,7 +26,7 @@ pub fn panic() {
 /// Every permutation as `[name, WGSL]`.
 #[wasm_bindgen]
 pub fn shaders() -> Array {
-    let pair = |shader: &gabion_shaders::Shader| Array::of2(&shader.name.into(), &shader.source.into());
+    let pair = |shader: &gabion_shaders::Shader| Array::of2(&shader.name.into(), &shader.source().into());
     gabion_shaders::SHADERS.iter().map(pair).collect()
 }
 
@@ -43,32 +43,45 @@ pub struct Report {
     pub notices: bool,
 }
 
-/// A device to run op cases on.
+/// What a GPU takes by itself after timing what it can, for one row and for many. Software adapters are not timed otherwise.
+#[wasm_bindgen(js_name = tunedLevels)]
+pub async fn tuned_levels() -> Result<Vec<String>, JsValue> {
+    let options = GpuOptions { allow_software: true, tune: Some(true), ..GpuOptions::default() };
+    let gpu = Gpu::with_options(&options).await.map_err(failed)?;
+    Ok(gpu.levels(Precision::Fast).map(|level| level.name().into()).into())
+}
+
+/// A device to run op cases on, and the level that a GPU was asked for.
 #[wasm_bindgen]
-pub struct Ops(Arc<dyn Device>);
+pub struct Ops {
+    device: Arc<dyn Device>,
+    level: Level,
+}
 
 #[wasm_bindgen]
 impl Ops {
     /// The CPU in wasm.
     pub fn cpu() -> Result<Ops, JsValue> {
-        Ok(Self(Cpu::new(Some(1), Level::best()).map_err(failed)?))
+        let device = Cpu::new(Some(1), cpu::Level::best()).map_err(failed)?;
+        Ok(Self { device, level: Level::Int8 })
     }
 
-    /// The browser's adapter; `default_limits` asks for no more than every WebGPU adapter has.
-    pub async fn gpu(default_limits: bool) -> Result<Ops, JsValue> {
-        let options = GpuOptions { allow_software: true, default_limits, ..GpuOptions::default() };
-        Ok(Self(Gpu::with_options(&options).await.map_err(failed)?))
+    /// The browser's adapter at a level; `default_limits` asks for no more than every WebGPU adapter has.
+    pub async fn gpu(default_limits: bool, level: &str) -> Result<Ops, JsValue> {
+        let level = Level::from_name(level).ok_or_else(|| JsValue::from(format!("no level is called '{level}'")))?;
+        let options = GpuOptions { allow_software: true, default_limits, level: Some(level), ..GpuOptions::default() };
+        Ok(Self { device: Gpu::with_options(&options).await.map_err(failed)?, level })
     }
 
     /// Its name.
     pub fn name(&self) -> String {
-        self.0.info().name.clone()
+        self.device.info().name.clone()
     }
 
     /// Names of its op cases that contain `filter`, or of some where nothing is asked for on a GPU: a browser compiles each
     /// kernel for seconds.
     pub fn cases(&self, filter: &str) -> Vec<String> {
-        let some = filter.is_empty() && self.0.info().threads == 0;
+        let some = filter.is_empty() && self.device.info().threads == 0;
         let cases = if some { ops::some_cases(filter, 11) } else { ops::cases(filter) };
         cases.into_iter().map(|case| case.name).collect()
     }
@@ -76,11 +89,11 @@ impl Ops {
     /// Runs the case of exactly this name.
     pub async fn run(&self, name: String, exact: bool) -> Result<Report, JsValue> {
         let found = ops::cases(&name).into_iter().find(|case| case.name == name);
-        let case = found.ok_or_else(|| JsValue::from(format!("no case is called '{name}'")))?;
+        let case = found.ok_or_else(|| JsValue::from(format!("no case is called '{name}'")))?.at_level(self.level);
         let built = ops::build(&case);
         let (precision, tolerance) =
             if exact { (Precision::Exact, &case.exact) } else { (Precision::Fast, &case.fast) };
-        let mut answer = ops::run(self.0.clone(), &built, precision, case.seed).await.map_err(failed)?;
+        let mut answer = ops::run(self.device.clone(), &built, precision, case.seed).await.map_err(failed)?;
         let ops::Report { worst, nmse, passed, .. } = ops::compare(&answer, &built, tolerance);
         spoil(&mut answer, built.scale as f32);
         let notices = !ops::compare(&answer, &built, tolerance).passed;
