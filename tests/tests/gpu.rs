@@ -4,13 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gabion::device::cpu;
 use gabion::device::gpu::{Gpu, GpuOptions, Level};
 use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Texts, Weights};
 use gabion::graph::WeightId;
 use gabion::quant::SUPPORTED;
 use gabion::{Error, ModelOptions, Result, Runtime, SessionOptions};
-use gabion_tests::devices::gpu;
+use gabion_tests::devices::{self, gpu};
+use gabion_tests::golden::nmse;
 use gabion_tests::{ops, toy};
+
+/// Kernels add in other orders than the reference.
+const ROUNDING: f64 = 1e-9;
 
 #[test]
 fn op_cases() {
@@ -55,10 +60,127 @@ mod levels {
     }
 }
 
+/// Products of few rows, which in hardware's shapes have the columns split between slices.
+mod few_rows {
+    use super::*;
+
+    /// Batches of 33 rows: few, one and many.
+    const BATCHES: [usize; 7] = [2, 3, 4, 5, 8, 1, 10];
+    /// What else a product may have: rows in several matrices with biases, more than any tile, residuals, a norm before it, and
+    /// columns that are no whole units.
+    const SHAPES: [&str; 5] = [
+        "bias=true cols=256 n=4 rows=[48, 16, 17] ty=Q4_K",
+        "cols=256 n=8 rows=[1000] ty=Q4_K",
+        "n=6 rows=[33] ty=Q8_0",
+        "n=3 rows=[70] ty=Q8_0",
+        "cols=333 n=5 rows=[19] ty=F16",
+    ];
+
+    /// At each of the levels another part of the types, so that all of them come; Q8_0 everywhere.
+    fn op_cases(level: Level) {
+        let Some(gpu) = at_level(level, GpuOptions { hardware_shapes: true, ..Default::default() }) else { return };
+        let device: Arc<dyn Device> = gpu;
+        let shapes = SHAPES.iter().flat_map(|shape| ops::cases(shape)).collect();
+        ops::run_some(&device, Precision::Fast, allowed_at(level, shapes));
+        let place = Level::ALL.iter().position(|&other| other == level).expect("a level");
+        for (i, ty) in SUPPORTED.iter().enumerate() {
+            let q8_0 = ty.name() == "Q8_0";
+            if i % 4 != place && !q8_0 {
+                continue;
+            }
+            let found = ops::cases(&format!("cols=768 n=33 rows=[37] ty={}", ty.name()));
+            let named = found.into_iter().filter(|case| case.name.ends_with(ty.name())).collect();
+            let case = allowed_at(level, named).remove(0);
+            let mut built = ops::build(&case);
+            let many = answer(&device, &built);
+            let mut rest = built.batches.remove(0);
+            built.batches = BATCHES.iter().map(|&n| rest.drain(..n).collect()).collect();
+            assert!(rest.is_empty());
+            let few = answer(&device, &built);
+            let passed = |answer: &[f32], built| ops::compare(answer, built, &case.fast).passed;
+            assert!(passed(&few, &built) && passed(&many, &built), "{}: {:?}", case.name, level);
+            assert_ne!(few[..22 * 37], many[..22 * 37], "{}: another order of sums", case.name);
+            assert_eq!(few[23 * 37..], many[23 * 37..], "{}: the same order", case.name);
+            if q8_0 {
+                a_wrong_answer_fails(&device, built, few, &case);
+            }
+        }
+    }
+
+    fn answer(device: &Arc<dyn Device>, built: &ops::Built) -> Vec<f32> {
+        pollster::block_on(ops::run(device.clone(), built, Precision::Fast, 0)).unwrap()
+    }
+
+    /// An element of any of the few rows, or a block of the weights.
+    fn a_wrong_answer_fails(device: &Arc<dyn Device>, mut built: ops::Built, good: Vec<f32>, case: &ops::Case) {
+        for row in 0..22 {
+            let mut bad = good.clone();
+            bad[37 * row + row] += 0.2 * built.scale as f32;
+            assert!(!ops::compare(&bad, &built, &case.fast).passed, "{}: row {row}", case.name);
+        }
+        let block = built.plan.weights[1].ty.block_bytes();
+        built.data[1].rotate_left(block);
+        assert!(!ops::compare(&answer(device, &built), &built, &case.fast).passed, "{}: other weights", case.name);
+    }
+
+    #[test]
+    fn base() {
+        op_cases(Level::Base);
+    }
+
+    #[test]
+    fn subgroup() {
+        op_cases(Level::Subgroup);
+    }
+
+    #[test]
+    fn int8() {
+        op_cases(Level::Int8);
+    }
+
+    #[test]
+    fn f16() {
+        op_cases(Level::F16);
+    }
+
+    /// Tokens appended a few at a time give the reference's logits, and each time the same bits; so do the scores of a short text,
+    /// for which the head has few rows, too.
+    #[test]
+    fn appended_to_a_context() {
+        let Some(gpu) = gpu(GpuOptions { hardware_shapes: true, ..Default::default() }) else { return };
+        let (cpu, gpu) = (devices::cpu(cpu::Level::Reference, Some(2)), Runtime::from_device(gpu));
+        for toy in [toy::llama(), toy::gemma3()] {
+            let load = |runtime| toy.load(runtime, &ModelOptions { exact: true, ..Default::default() }).unwrap();
+            let [mut reference, mut first, mut second] =
+                [&cpu, &gpu, &gpu].map(|runtime| load(runtime).session(&SessionOptions::default()).unwrap());
+            let tokens: Vec<u32> = (0..35).map(|i| (i * 37 + i * i % 11) % 250).collect();
+            let mut end = 0;
+            for group in 2..=8 {
+                end += group;
+                let [wanted, got, again] = [&mut reference, &mut first, &mut second].map(|session| {
+                    session.sync(&tokens[..end]).unwrap();
+                    session.logits().to_vec()
+                });
+                assert!(nmse(&wanted, &got) < ROUNDING, "{end} tokens: {:.1e}", nmse(&wanted, &got));
+                assert_eq!(got, again);
+            }
+            let [wanted, got] = [&mut reference, &mut first].map(|session| session.score(&tokens[..6]).unwrap());
+            assert!(nmse(&wanted, &got) < ROUNDING, "scores: {:.1e}", nmse(&wanted, &got));
+            let other = reference.score(&tokens[1..7]).unwrap();
+            assert!(nmse(&other, &got) > ROUNDING, "other tokens have other scores");
+        }
+    }
+}
+
 /// Some cases of products, with what a level allows at `Precision::Fast`.
 fn cases_at(level: Level) -> Vec<ops::Case> {
-    let mut cases = ops::some_cases("mat_mul", 5);
+    let cases = ops::some_cases("mat_mul", 5);
     assert!(SUPPORTED.iter().all(|ty| cases.iter().any(|case| case.name.ends_with(&format!("ty={}", ty.name())))));
+    allowed_at(level, cases)
+}
+
+/// The same cases with what a level allows at `Precision::Fast`.
+fn allowed_at(level: Level, mut cases: Vec<ops::Case>) -> Vec<ops::Case> {
     for case in &mut cases {
         case.fast = match level {
             Level::Base | Level::Subgroup => case.exact,

@@ -24,7 +24,7 @@ const ROWS: usize = 128;
 /// Everything that is tried, plainest first.
 fn candidates() -> (Vec<MatVec>, Vec<MatMat>) {
     let one = |level, split, tiles| MatVec { level, split, tiles };
-    let many = |level, groups, quads| MatMat { level, groups, quads };
+    let many = |level, groups, quads| MatMat { level, groups, quads, split: 1 };
     let ones = [(16, 1), (8, 1), (16, 2)].map(|(split, tiles)| one(Level::Base, split, tiles));
     let manys = [(16, 1), (16, 2)].map(|(groups, quads)| many(Level::Base, groups, quads));
     let others = Level::ALL.iter().filter(|&&level| level != Level::Base);
