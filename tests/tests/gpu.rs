@@ -35,6 +35,10 @@ mod levels {
             let mut cases = cases_at(level);
             let few = |case: &ops::Case| ["Q4_K", "Q8_0", "F16"].iter().any(|ty| case.name.contains(ty));
             cases.retain(|case| !hardware_shapes || case.name.contains("cols=256") && few(case));
+            if hardware_shapes {
+                cases.extend(allowed_at(level, few_rows::shapes()));
+                few_rows::any_cut(&device, level);
+            }
             ops::run_some(&device, Precision::Fast, cases);
         }
     }
@@ -60,87 +64,63 @@ mod levels {
     }
 }
 
-/// Products of few rows, which in hardware's shapes have the columns split between slices.
+/// Products of two to eight rows, for which hardware's shapes split the columns between slices.
 mod few_rows {
     use super::*;
 
     /// Batches of 33 rows: few, one and many.
     const BATCHES: [usize; 7] = [2, 3, 4, 5, 8, 1, 10];
-    /// What else a product may have: rows in several matrices with biases, more than any tile, residuals, a norm before it, and
-    /// columns that are no whole units.
-    const SHAPES: [&str; 5] = [
-        "bias=true cols=256 n=4 rows=[48, 16, 17] ty=Q4_K",
-        "cols=256 n=8 rows=[1000] ty=Q4_K",
-        "n=6 rows=[33] ty=Q8_0",
-        "n=3 rows=[70] ty=Q8_0",
-        "cols=333 n=5 rows=[19] ty=F16",
-    ];
+    /// Rows of the first five.
+    const FEW: usize = 22;
+    /// Matrix rows of the case.
+    const ROWS: usize = 37;
 
-    /// At each of the levels another part of the types, so that all of them come; Q8_0 everywhere.
-    fn op_cases(level: Level) {
-        let Some(gpu) = at_level(level, GpuOptions { hardware_shapes: true, ..Default::default() }) else { return };
-        let device: Arc<dyn Device> = gpu;
-        let shapes = SHAPES.iter().flat_map(|shape| ops::cases(shape)).collect();
-        ops::run_some(&device, Precision::Fast, allowed_at(level, shapes));
-        let place = Level::ALL.iter().position(|&other| other == level).expect("a level");
-        for (i, ty) in SUPPORTED.iter().enumerate() {
-            let q8_0 = ty.name() == "Q8_0";
-            if i % 4 != place && !q8_0 {
-                continue;
-            }
-            let found = ops::cases(&format!("cols=768 n=33 rows=[37] ty={}", ty.name()));
-            let named = found.into_iter().filter(|case| case.name.ends_with(ty.name())).collect();
-            let case = allowed_at(level, named).remove(0);
-            let mut built = ops::build(&case);
-            let many = answer(&device, &built);
-            let mut rest = built.batches.remove(0);
-            built.batches = BATCHES.iter().map(|&n| rest.drain(..n).collect()).collect();
-            assert!(rest.is_empty());
-            let few = answer(&device, &built);
-            let passed = |answer: &[f32], built| ops::compare(answer, built, &case.fast).passed;
-            assert!(passed(&few, &built) && passed(&many, &built), "{}: {:?}", case.name, level);
-            assert_ne!(few[..22 * 37], many[..22 * 37], "{}: another order of sums", case.name);
-            assert_eq!(few[23 * 37..], many[23 * 37..], "{}: the same order", case.name);
-            if q8_0 {
-                a_wrong_answer_fails(&device, built, few, &case);
-            }
-        }
+    /// Whether a case is one.
+    pub(super) fn is_one(case: &ops::Case) -> bool {
+        case.name.contains("mat_mul") && (2..=8).any(|n| case.name.contains(&format!(" n={n} ")))
     }
 
-    fn answer(device: &Arc<dyn Device>, built: &ops::Built) -> Vec<f32> {
-        pollster::block_on(ops::run(device.clone(), built, Precision::Fast, 0)).unwrap()
+    /// Every type, each for one quad of rows or for two: a kernel is compiled for seconds.
+    pub(super) fn of_all_types() -> impl Iterator<Item = ops::Case> {
+        let [one, two] = [3, 5].map(|n| ops::cases(&format!("mat_mul cols=768 n={n} rows=[37]")));
+        assert_eq!(one.len(), SUPPORTED.len());
+        one.into_iter().zip(two).enumerate().map(|(i, (one, two))| if i % 2 == 0 { one } else { two })
     }
 
-    /// An element of any of the few rows, or a block of the weights.
-    fn a_wrong_answer_fails(device: &Arc<dyn Device>, mut built: ops::Built, good: Vec<f32>, case: &ops::Case) {
-        for row in 0..22 {
+    /// Biases of several matrices, residuals, columns that are no whole units, and more rows than any tile.
+    pub(super) fn shapes() -> Vec<ops::Case> {
+        let names = [
+            "bias=true cols=256 n=4 rows=[48, 16, 17] ty=Q8_0",
+            "n=6 rows=[33] ty=Q8_0",
+            "cols=333 n=5 rows=[19] ty=F16",
+            "n=8 rows=[1000] ty=Q4_K",
+        ];
+        names.iter().flat_map(|name| ops::cases(name)).collect()
+    }
+
+    /// Every number of rows in one state, of a device in hardware's shapes.
+    pub(super) fn any_cut(device: &Arc<dyn Device>, level: Level) {
+        let mut cases = allowed_at(level, ops::cases("cols=768 n=33 rows=[37] ty=Q8_0"));
+        let case = cases.remove(0);
+        let mut built = ops::build(&case);
+        let answer =
+            |built: &ops::Built| pollster::block_on(ops::run(device.clone(), built, Precision::Fast, 0)).unwrap();
+        let passed = |answer: &[f32], built: &ops::Built| ops::compare(answer, built, &case.fast).passed;
+        let many = answer(&built);
+        let mut rest = built.batches.remove(0);
+        built.batches = BATCHES.iter().map(|&n| rest.drain(..n).collect()).collect();
+        let good = answer(&built);
+        assert!(passed(&many, &built) && passed(&good, &built), "{level:?}");
+        assert_ne!(good[..FEW * ROWS], many[..FEW * ROWS], "{level:?}: the sums have another order");
+        assert_eq!(good[(FEW + 1) * ROWS..], many[(FEW + 1) * ROWS..], "{level:?}: these have the same");
+        for row in 0..FEW {
             let mut bad = good.clone();
-            bad[37 * row + row] += 0.2 * built.scale as f32;
-            assert!(!ops::compare(&bad, &built, &case.fast).passed, "{}: row {row}", case.name);
+            bad[ROWS * row + row] += 0.2 * built.scale as f32;
+            assert!(!passed(&bad, &built), "{level:?}: row {row} is wrong");
         }
         let block = built.plan.weights[1].ty.block_bytes();
         built.data[1].rotate_left(block);
-        assert!(!ops::compare(&answer(device, &built), &built, &case.fast).passed, "{}: other weights", case.name);
-    }
-
-    #[test]
-    fn base() {
-        op_cases(Level::Base);
-    }
-
-    #[test]
-    fn subgroup() {
-        op_cases(Level::Subgroup);
-    }
-
-    #[test]
-    fn int8() {
-        op_cases(Level::Int8);
-    }
-
-    #[test]
-    fn f16() {
-        op_cases(Level::F16);
+        assert!(!passed(&answer(&built), &built), "{level:?}: the weights are others");
     }
 
     /// Tokens appended a few at a time give the reference's logits, and each time the same bits; so do the scores of a short text,
@@ -149,26 +129,24 @@ mod few_rows {
     fn appended_to_a_context() {
         let Some(gpu) = gpu(GpuOptions { hardware_shapes: true, ..Default::default() }) else { return };
         let (cpu, gpu) = (devices::cpu(cpu::Level::Reference, Some(2)), Runtime::from_device(gpu));
-        for toy in [toy::llama(), toy::gemma3()] {
-            let load = |runtime| toy.load(runtime, &ModelOptions { exact: true, ..Default::default() }).unwrap();
-            let [mut reference, mut first, mut second] =
-                [&cpu, &gpu, &gpu].map(|runtime| load(runtime).session(&SessionOptions::default()).unwrap());
-            let tokens: Vec<u32> = (0..35).map(|i| (i * 37 + i * i % 11) % 250).collect();
-            let mut end = 0;
-            for group in 2..=8 {
-                end += group;
-                let [wanted, got, again] = [&mut reference, &mut first, &mut second].map(|session| {
-                    session.sync(&tokens[..end]).unwrap();
-                    session.logits().to_vec()
-                });
-                assert!(nmse(&wanted, &got) < ROUNDING, "{end} tokens: {:.1e}", nmse(&wanted, &got));
-                assert_eq!(got, again);
-            }
-            let [wanted, got] = [&mut reference, &mut first].map(|session| session.score(&tokens[..6]).unwrap());
-            assert!(nmse(&wanted, &got) < ROUNDING, "scores: {:.1e}", nmse(&wanted, &got));
-            let other = reference.score(&tokens[1..7]).unwrap();
-            assert!(nmse(&other, &got) > ROUNDING, "other tokens have other scores");
+        let load = |runtime| toy::llama().load(runtime, &ModelOptions { exact: true, ..Default::default() }).unwrap();
+        let [mut reference, mut first, mut second] =
+            [&cpu, &gpu, &gpu].map(|runtime| load(runtime).session(&SessionOptions::default()).unwrap());
+        let tokens: Vec<u32> = (0..35).map(|i| (i * 37 + i * i % 11) % 250).collect();
+        let mut end = 0;
+        for group in 2..=8 {
+            end += group;
+            let [wanted, got, again] = [&mut reference, &mut first, &mut second].map(|session| {
+                session.sync(&tokens[..end]).unwrap();
+                session.logits().to_vec()
+            });
+            assert!(nmse(&wanted, &got) < ROUNDING, "{end} tokens: {:.1e}", nmse(&wanted, &got));
+            assert_eq!(got, again);
         }
+        let [wanted, got] = [&mut reference, &mut first].map(|session| session.score(&tokens[..6]).unwrap());
+        assert!(nmse(&wanted, &got) < ROUNDING, "scores: {:.1e}", nmse(&wanted, &got));
+        let other = reference.score(&tokens[1..7]).unwrap();
+        assert!(nmse(&other, &got) > ROUNDING, "other tokens have other scores");
     }
 }
 
@@ -212,7 +190,12 @@ fn op_cases_in_hardware_shapes_at_default_limits() {
     let options = GpuOptions { default_limits: true, hardware_shapes: true, ..Default::default() };
     let Some(gpu) = at_level(Level::Base, options) else { return };
     let device: Arc<dyn Device> = gpu;
-    ops::run_some(&device, Precision::Exact, ops::some_cases("", 11));
+    let mut cases = ops::some_cases("", 11);
+    cases.retain(|case| !few_rows::is_one(case));
+    cases.extend(few_rows::of_all_types());
+    cases.extend(few_rows::shapes());
+    ops::run_some(&device, Precision::Exact, cases);
+    few_rows::any_cut(&device, Level::Base);
 }
 
 /// The adapter at this level, unless it lacks what the level needs: then `None`, with a message.
