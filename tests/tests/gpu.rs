@@ -4,13 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gabion::device::cpu;
 use gabion::device::gpu::{Gpu, GpuOptions, Level};
 use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, State, StateOptions, Texts, Weights};
 use gabion::graph::WeightId;
 use gabion::quant::SUPPORTED;
 use gabion::{Error, ModelOptions, Result, Runtime, SessionOptions};
-use gabion_tests::devices::gpu;
+use gabion_tests::devices::{self, gpu};
+use gabion_tests::golden::nmse;
 use gabion_tests::{ops, toy};
+
+/// Kernels add in other orders than the reference.
+const ROUNDING: f64 = 1e-9;
 
 #[test]
 fn op_cases() {
@@ -30,6 +35,10 @@ mod levels {
             let mut cases = cases_at(level);
             let few = |case: &ops::Case| ["Q4_K", "Q8_0", "F16"].iter().any(|ty| case.name.contains(ty));
             cases.retain(|case| !hardware_shapes || case.name.contains("cols=256") && few(case));
+            if hardware_shapes {
+                cases.extend(allowed_at(level, few_rows::shapes()));
+                few_rows::any_cut(&device, level);
+            }
             ops::run_some(&device, Precision::Fast, cases);
         }
     }
@@ -55,10 +64,101 @@ mod levels {
     }
 }
 
+/// Products of two to eight rows, for which hardware's shapes split the columns between slices.
+mod few_rows {
+    use super::*;
+
+    /// Batches of 33 rows: few, one and many.
+    const BATCHES: [usize; 7] = [2, 3, 4, 5, 8, 1, 10];
+    /// Rows of the first five.
+    const FEW: usize = 22;
+    /// Matrix rows of the case.
+    const ROWS: usize = 37;
+
+    /// Whether a case is one.
+    pub(super) fn is_one(case: &ops::Case) -> bool {
+        case.name.contains("mat_mul") && (2..=8).any(|n| case.name.contains(&format!(" n={n} ")))
+    }
+
+    /// Every type, each for one quad of rows or for two: a kernel is compiled for seconds.
+    pub(super) fn of_all_types() -> impl Iterator<Item = ops::Case> {
+        let [one, two] = [3, 5].map(|n| ops::cases(&format!("mat_mul cols=768 n={n} rows=[37]")));
+        assert_eq!(one.len(), SUPPORTED.len());
+        one.into_iter().zip(two).enumerate().map(|(i, (one, two))| if i % 2 == 0 { one } else { two })
+    }
+
+    /// Biases of several matrices, residuals, columns that are no whole units, and more rows than any tile.
+    pub(super) fn shapes() -> Vec<ops::Case> {
+        let names = [
+            "bias=true cols=256 n=4 rows=[48, 16, 17] ty=Q8_0",
+            "n=6 rows=[33] ty=Q8_0",
+            "cols=333 n=5 rows=[19] ty=F16",
+            "n=8 rows=[1000] ty=Q4_K",
+        ];
+        names.iter().flat_map(|name| ops::cases(name)).collect()
+    }
+
+    /// Every number of rows in one state, of a device in hardware's shapes.
+    pub(super) fn any_cut(device: &Arc<dyn Device>, level: Level) {
+        let mut cases = allowed_at(level, ops::cases("cols=768 n=33 rows=[37] ty=Q8_0"));
+        let case = cases.remove(0);
+        let mut built = ops::build(&case);
+        let answer =
+            |built: &ops::Built| pollster::block_on(ops::run(device.clone(), built, Precision::Fast, 0)).unwrap();
+        let passed = |answer: &[f32], built: &ops::Built| ops::compare(answer, built, &case.fast).passed;
+        let many = answer(&built);
+        let mut rest = built.batches.remove(0);
+        built.batches = BATCHES.iter().map(|&n| rest.drain(..n).collect()).collect();
+        let good = answer(&built);
+        assert!(passed(&many, &built) && passed(&good, &built), "{level:?}");
+        assert_ne!(good[..FEW * ROWS], many[..FEW * ROWS], "{level:?}: the sums have another order");
+        assert_eq!(good[(FEW + 1) * ROWS..], many[(FEW + 1) * ROWS..], "{level:?}: these have the same");
+        for row in 0..FEW {
+            let mut bad = good.clone();
+            bad[ROWS * row + row] += 0.2 * built.scale as f32;
+            assert!(!passed(&bad, &built), "{level:?}: row {row} is wrong");
+        }
+        let block = built.plan.weights[1].ty.block_bytes();
+        built.data[1].rotate_left(block);
+        assert!(!passed(&answer(&built), &built), "{level:?}: the weights are others");
+    }
+
+    /// Tokens appended a few at a time give the reference's logits, and each time the same bits; so do the scores of a short text,
+    /// for which the head has few rows, too.
+    #[test]
+    fn appended_to_a_context() {
+        let Some(gpu) = gpu(GpuOptions { hardware_shapes: true, ..Default::default() }) else { return };
+        let (cpu, gpu) = (devices::cpu(cpu::Level::Reference, Some(2)), Runtime::from_device(gpu));
+        let load = |runtime| toy::llama().load(runtime, &ModelOptions { exact: true, ..Default::default() }).unwrap();
+        let [mut reference, mut first, mut second] =
+            [&cpu, &gpu, &gpu].map(|runtime| load(runtime).session(&SessionOptions::default()).unwrap());
+        let tokens: Vec<u32> = (0..35).map(|i| (i * 37 + i * i % 11) % 250).collect();
+        let mut end = 0;
+        for group in 2..=8 {
+            end += group;
+            let [wanted, got, again] = [&mut reference, &mut first, &mut second].map(|session| {
+                session.sync(&tokens[..end]).unwrap();
+                session.logits().to_vec()
+            });
+            assert!(nmse(&wanted, &got) < ROUNDING, "{end} tokens: {:.1e}", nmse(&wanted, &got));
+            assert_eq!(got, again);
+        }
+        let [wanted, got] = [&mut reference, &mut first].map(|session| session.score(&tokens[..6]).unwrap());
+        assert!(nmse(&wanted, &got) < ROUNDING, "scores: {:.1e}", nmse(&wanted, &got));
+        let other = reference.score(&tokens[1..7]).unwrap();
+        assert!(nmse(&other, &got) > ROUNDING, "other tokens have other scores");
+    }
+}
+
 /// Some cases of products, with what a level allows at `Precision::Fast`.
 fn cases_at(level: Level) -> Vec<ops::Case> {
     let cases = ops::some_cases("mat_mul", 5);
     assert!(SUPPORTED.iter().all(|ty| cases.iter().any(|case| case.name.ends_with(&format!("ty={}", ty.name())))));
+    allowed_at(level, cases)
+}
+
+/// The same cases with what a level allows at `Precision::Fast`.
+fn allowed_at(level: Level, cases: Vec<ops::Case>) -> Vec<ops::Case> {
     cases.into_iter().map(|case| case.at_level(level)).collect()
 }
 
@@ -83,7 +183,12 @@ fn op_cases_in_hardware_shapes_at_default_limits() {
     let options = GpuOptions { default_limits: true, hardware_shapes: true, ..Default::default() };
     let Some(gpu) = at_level(Level::Base, options) else { return };
     let device: Arc<dyn Device> = gpu;
-    ops::run_some(&device, Precision::Exact, ops::some_cases("", 11));
+    let mut cases = ops::some_cases("", 11);
+    cases.retain(|case| !few_rows::is_one(case));
+    cases.extend(few_rows::of_all_types());
+    cases.extend(few_rows::shapes());
+    ops::run_some(&device, Precision::Exact, cases);
+    few_rows::any_cut(&device, Level::Base);
 }
 
 /// The adapter at this level, unless it lacks what the level needs: then `None`, with a message.

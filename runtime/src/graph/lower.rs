@@ -8,8 +8,8 @@ mod rwkv;
 use std::collections::HashMap;
 
 use super::{
-    AttentionPlan, BufId, Buffer, Cap, Groups, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight, WeightId,
-    memory,
+    AttentionPlan, BufId, Buffer, Cap, Groups, Linear, Lookup, Op, Plan, RelativePlan, RopePlan, Routing, Weight,
+    WeightId, memory,
 };
 use crate::arch::{
     AttentionSpec, FfnSpec, LayerSpec, LinearSpec, MixtureSpec, ModelSpec, NormSpec, Norms, Qkv, Rope, Task,

@@ -12,6 +12,7 @@ use super::fuse::{self, Step};
 use super::loader::GpuWeights;
 use super::pipeline::{Constants, Slice};
 use super::planes::TILE;
+use super::products::Form;
 use super::program::{Grid, stride};
 use super::state::Buffers;
 use crate::graph::{Activation, BufId, Cap, Columns, Lookup, NormKind, NormPart, Op, Plan, Section, WeightId};
@@ -35,14 +36,14 @@ pub(super) type Field = (&'static str, u32);
 /// A binding of the shader, by name.
 pub(super) type Binding = (&'static str, Slice);
 
-/// The calls of a section of a plan, for one row or many.
-pub(super) fn calls(weights: &GpuWeights, buffers: &Buffers, section: Section, single: bool) -> Vec<Call> {
+/// The calls of a section of a plan in a form.
+pub(super) fn calls(weights: &GpuWeights, buffers: &Buffers, section: Section, form: Form) -> Vec<Call> {
     let head = section == Section::Head;
-    let mut builder = Builder { weights, buffers, head, single, calls: Vec::new() };
+    let mut builder = Builder { weights, buffers, head, form, calls: Vec::new() };
     if head {
         builder.gather();
     }
-    let rules = fuse::Rules { single, norm: weights.products.one.fuses_norms() };
+    let rules = fuse::Rules { single: form == Form::One, norm: weights.products.one.fuses_norms() };
     for step in fuse::steps(&weights.plan, &weights.placement, section, rules) {
         builder.step(&step);
     }
@@ -54,8 +55,8 @@ pub(super) struct Builder<'a> {
     pub(super) buffers: &'a Buffers,
     /// Whether the ops run for the rows whose logits are wanted.
     pub(super) head: bool,
-    /// Whether there is one row.
-    pub(super) single: bool,
+    /// How products are made.
+    pub(super) form: Form,
     calls: Vec<Call>,
 }
 

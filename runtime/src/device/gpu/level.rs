@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Gpu;
 use super::planes::UNIT;
+use super::products::Form;
 use crate::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, StateOptions, Texts};
 use crate::error::Result;
 use crate::graph::{BufId, Buffer, Linear, Lookup, NormKind, Op, Plan, Weight, WeightId};
@@ -199,7 +200,7 @@ fn expected(token: usize) -> impl Iterator<Item = f64> {
     (0..ROWS).map(move |r| (0..COLS).map(|c| normed(c) * f64::from(element(matrix + r * COLS + c))).sum())
 }
 
-/// Whether the device's products are what they should be: of one row, and of several.
+/// Whether the device's products are what they should be, in each form.
 pub(super) async fn self_test(gpu: Arc<Gpu>) -> Result<bool> {
     let plan = Arc::new(plan());
     let products = gpu.products(Precision::Fast);
@@ -213,7 +214,11 @@ pub(super) async fn self_test(gpu: Arc<Gpu>) -> Result<bool> {
     let options = StateOptions { n_ctx: 2 * TOKENS, max_batch: TOKENS, max_outputs: TOKENS, kv: KvType::F32 };
     let mut state = loader.finish().await?.state(&options)?;
     let mut logits = Vec::new();
-    for (tokens, level) in [(vec![3], products.one.level), ((0..TOKENS as u32).collect(), products.many.level)] {
+    for tokens in [vec![3], vec![5, 4, 3], (0..TOKENS as u32).collect()] {
+        let level = match products.form(tokens.len()) {
+            Form::One => products.one.level,
+            form => products.mat_mat(form).level,
+        };
         let batch = Batch { tokens: &tokens, pos: 0, outputs: Outputs::All, texts: Texts::default() };
         state.run(batch, &CancelFlag::default(), &mut logits).await?;
         let wanted = tokens.iter().flat_map(|&token| expected(token as usize));

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::memory::{GpuBuffer, Make, Readback};
+use super::products::Form;
 use super::program::Run;
 use super::state::{Duration, GpuState, Instant};
 use crate::device::{CancelFlag, Candidates, LocalFuture, MAX_CANDIDATES, Picker, Step};
@@ -159,7 +160,7 @@ impl GpuState {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             let run = Run { rows: 1, pos: (self.chain.end + i) as u32, span: gpu.tuning.span };
             for program in [&self.programs.body, &self.programs.head, &self.programs.pick] {
-                program.encode(&mut pass, run, true);
+                program.encode(&mut pass, run, Form::One);
             }
             drop(pass);
             let target = &self.chain.readbacks[readback].buffer;

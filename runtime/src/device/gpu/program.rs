@@ -9,6 +9,7 @@ use super::loader::GpuWeights;
 use super::memory::{GpuBuffer, UNIFORM};
 use super::pipeline::{Pipeline, Slice, uniform};
 use super::planes::{UNIT, layout};
+use super::products::Form;
 use super::state::Buffers;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::device::StateOptions;
@@ -123,17 +124,24 @@ impl Dispatch {
     }
 }
 
-/// A list of dispatches in two forms: for a single row, where several ops are made in one go, and for many.
+/// A list of dispatches in each form: for a single row, where several ops are made in one go, for few and for many.
+#[derive(Default)]
 pub(super) struct Program {
     one: Vec<Dispatch>,
+    /// For one quad of rows and for two; empty until they are wanted first.
+    few: [Vec<Dispatch>; 2],
     many: Vec<Dispatch>,
 }
 
 impl Program {
-    /// Encodes the program. `single` takes the one-row kernels, whose sums have another order: the choice must depend on
-    /// what was asked for, never on how a batch happened to be cut.
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, run: Run, single: bool) {
-        for dispatch in if single { &self.one } else { &self.many } {
+    /// Encodes the program in a form that was prepared.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, run: Run, form: Form) {
+        let dispatches = match form {
+            Form::One => &self.one,
+            Form::Few(quads) => &self.few[quads as usize - 1],
+            Form::Many => &self.many,
+        };
+        for dispatch in dispatches {
             dispatch.encode(pass, run);
         }
     }
@@ -151,16 +159,35 @@ pub(super) struct Programs {
     pub(super) head: Program,
     /// Candidates from the head's logits, of a single row.
     pub(super) pick: Program,
-    _uniforms: GpuBuffer,
+    uniforms: Vec<GpuBuffer>,
+}
+
+impl Programs {
+    /// Builds what a form needs that the session was not made with. Few rows come late if ever, and their kernels take long to
+    /// compile on some drivers.
+    pub(super) fn prepare(&mut self, form: Form, weights: &GpuWeights, buffers: &Buffers) -> Result<()> {
+        let Form::Few(quads) = form else { return Ok(()) };
+        let place = quads as usize - 1;
+        if !self.body.few[place].is_empty() {
+            return Ok(());
+        }
+        let lists = [Section::Body, Section::Head].map(|section| calls::calls(weights, buffers, section, form));
+        let ([body, head], uniforms) = dispatches(weights, lists)?;
+        (self.body.few[place], self.head.few[place]) = (body, head);
+        self.uniforms.push(uniforms);
+        weights.gpu.keep_pipelines();
+        Ok(())
+    }
 }
 
 /// The calls of the encoder for many rows, of the body and of the head, each for one row and for many, and those that pick.
 fn calls(weights: &GpuWeights, buffers: &Buffers) -> [Vec<Call>; 6] {
-    let calls = |section, single| calls::calls(weights, buffers, section, single);
+    let calls = |section, form| calls::calls(weights, buffers, section, form);
     let pick = calls::pick::calls(weights, buffers);
-    let [body, head] = [Section::Body, Section::Head].map(|section| [calls(section, true), calls(section, false)]);
+    let [body, head] =
+        [Section::Body, Section::Head].map(|section| [Form::One, Form::Many].map(|form| calls(section, form)));
     let ([body_one, body_many], [head_one, head_many]) = (body, head);
-    [calls(Section::Encoder, false), body_one, body_many, head_one, head_many, pick]
+    [calls(Section::Encoder, Form::Many), body_one, body_many, head_one, head_many, pick]
 }
 
 /// A shader's name and its constants.
@@ -174,19 +201,33 @@ pub(super) fn pipelines(weights: &GpuWeights, options: &StateOptions) -> Result<
     Ok(calls.into_iter().flatten().map(|call| (call.shader, call.constants)).collect())
 }
 
-/// Builds all programs.
+/// Builds all programs but those of few rows.
 pub(super) fn build(weights: &GpuWeights, buffers: &Buffers) -> Result<Programs> {
-    let (lists, gpu) = (calls(weights, buffers), &weights.gpu);
+    let (lists, uniforms) = dispatches(weights, calls(weights, buffers))?;
+    let [encoder, body_one, body_many, head_one, head_many, pick] = lists;
+    let program = |one, many| Program { one, many, ..Default::default() };
+    Ok(Programs {
+        encoder: program(Vec::new(), encoder),
+        body: program(body_one, body_many),
+        head: program(head_one, head_many),
+        pick: program(pick, Vec::new()),
+        uniforms: vec![uniforms],
+    })
+}
+
+/// Lists of calls as dispatches, and the uniforms that they read.
+fn dispatches<const N: usize>(weights: &GpuWeights, lists: [Vec<Call>; N]) -> Result<([Vec<Dispatch>; N], GpuBuffer)> {
+    let gpu = &weights.gpu;
     let step = u64::from(gpu.limits.min_uniform_buffer_offset_alignment.max(256));
     let uniforms = gpu.buffer("uniforms", step * lists.iter().map(|list| list.len() as u64).sum::<u64>(), UNIFORM)?;
     let mut maker = Maker { weights, uniforms: &uniforms, step, bytes: Vec::new() };
-    let [encoder, body_one, body_many, head_one, head_many, pick] = lists.map(|list| maker.dispatches(list));
+    let mut made = [const { Vec::new() }; N];
+    for (made, list) in made.iter_mut().zip(lists) {
+        *made = maker.dispatches(list)?;
+    }
     gpu.queue.write_buffer(&uniforms, 0, &maker.bytes);
     gpu.check()?;
-    let body = Program { one: body_one?, many: body_many? };
-    let head = Program { one: head_one?, many: head_many? };
-    let encoder = Program { one: Vec::new(), many: encoder? };
-    Ok(Programs { encoder, body, head, pick: Program { one: pick?, many: Vec::new() }, _uniforms: uniforms })
+    Ok((made, uniforms))
 }
 
 /// Turns calls into dispatches.

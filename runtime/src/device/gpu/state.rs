@@ -15,7 +15,7 @@ use super::calls;
 use super::loader::GpuWeights;
 use super::memory::{GpuBuffer, Make, Readback, STORAGE, padded};
 use super::pick::{Chain, PICKED_BYTES};
-use super::products::Products;
+use super::products::{Form, Products};
 use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{
@@ -343,6 +343,7 @@ impl GpuState {
         self.buffers.readback.release();
         self.chain.end();
         let n = batch.tokens.len();
+        self.programs.prepare(self.weights.products.form(n), &self.weights, &self.buffers)?;
         let mut done = 0;
         while done < n {
             cancel.check()?;
@@ -376,7 +377,7 @@ impl GpuState {
         self.write_run([0, rows, 0, 0, 0, 0], tokens);
         let mut encoder = self.weights.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        self.programs.encoder.encode(&mut pass, Run { rows, pos: 0, span: self.weights.gpu.tuning.span }, false);
+        self.programs.encoder.encode(&mut pass, Run { rows, pos: 0, span: self.weights.gpu.tuning.span }, Form::Many);
         drop(pass);
         self.submit(encoder, 0, &mut Vec::new()).await?;
         self.encoded = rows;
@@ -391,7 +392,8 @@ impl GpuState {
         wanted: Range<usize>,
         logits: &mut Vec<f32>,
     ) -> Result<()> {
-        let single = batch.tokens.len() == 1;
+        let form = self.weights.products.form(batch.tokens.len());
+        let head_form = if batch.outputs == Outputs::Last { Form::One } else { form };
         let said = self.said(batch, rows.clone());
         let mut first = wanted.start;
         let mut body = true;
@@ -404,10 +406,10 @@ impl GpuState {
             let span = self.weights.gpu.tuning.span;
             let run = |rows: usize| Run { rows: rows as u32, pos: header[0] as u32, span };
             if body {
-                self.programs.body.encode(&mut pass, run(rows.len()), single);
+                self.programs.body.encode(&mut pass, run(rows.len()), form);
             }
             if outputs > 0 {
-                self.programs.head.encode(&mut pass, run(outputs), single || batch.outputs == Outputs::Last);
+                self.programs.head.encode(&mut pass, run(outputs), head_form);
             }
             drop(pass);
             self.submit(encoder, outputs, logits).await?;

@@ -38,7 +38,7 @@ const MANYS: &[(u32, u32)] = if BROWSER { &[(16, 1)] } else { &[(16, 1), (16, 2)
 /// Everything that is tried, plainest first.
 pub(super) fn candidates() -> (Vec<MatVec>, Vec<MatMat>) {
     let one = |level, (split, tiles)| MatVec { level, split, tiles };
-    let many = |level, (groups, quads)| MatMat { level, groups, quads };
+    let many = |level, (groups, quads)| MatMat { level, groups, quads, split: 1 };
     let ones = ONES.iter().map(|&shape| one(Level::Base, shape));
     let manys = MANYS.iter().map(|&shape| many(Level::Base, shape));
     let other_ones = LEVELS.iter().map(|&level| one(level, ONES[0]));

@@ -3,6 +3,7 @@
 use super::{Builder, Call, WIDTH};
 use crate::device::gpu::loader::GpuWeights;
 use crate::device::gpu::pipeline::Slice;
+use crate::device::gpu::products::Form;
 use crate::device::gpu::program::{Grid, stride};
 use crate::device::gpu::state::Buffers;
 
@@ -16,7 +17,7 @@ pub(in crate::device::gpu) fn blocks(n_vocab: usize) -> usize {
 
 /// The calls that follow the head's.
 pub(in crate::device::gpu) fn calls(weights: &GpuWeights, buffers: &Buffers) -> Vec<Call> {
-    let mut builder = Builder { weights, buffers, head: true, single: true, calls: Vec::new() };
+    let mut builder = Builder { weights, buffers, head: true, form: Form::One, calls: Vec::new() };
     let plan = builder.plan();
     let blocks = blocks(plan.n_vocab) as u32;
     let fields = [("n", plan.n_vocab as u32), ("blocks", blocks)];
