@@ -346,11 +346,11 @@ const KINDS = [
 ];
 for (const name of KINDS) {
   test(`tiny ${name} on WebGPU and CPU: golden logits`, { skip: !tiny(`${name}.gguf`), timeout: 120_000 }, async () => {
-    const run = async ({ name, device }) => {
+    const run = async ({ name, device, level }) => {
       const { Model } = await import('/package/index.js');
       const { prompts } = await (await fetch(`/shared/tiny/${name}.json`)).json();
       // the golden answers have the tanh form throughout
-      const model = await Model.load(`/shared/tiny/${name}.gguf`, { device, exact: true, gelu: 'tanh' });
+      const model = await Model.load(`/shared/tiny/${name}.gguf`, { device, level, exact: true, gelu: 'tanh' });
       const session = await model.session();
       const errors = [];
       for (const { ids, last_logits } of prompts) {
@@ -360,11 +360,14 @@ for (const name of KINDS) {
         errors.push(sum((x, i) => (x - logits[i]) ** 2) / sum((x) => x * x));
       }
       await model.dispose();
-      return errors;
+      return { errors, levels: model.info.device.levels };
     };
+    // one of them at the other level whose activations are exact
+    const level = name === 'llama' ? 'subgroup' : 'base';
     for (const device of ['webgpu', 'cpu']) {
-      const errors = await web.page.evaluate(run, { name, device });
+      const { errors, levels } = await web.page.evaluate(run, { name, device, level });
       assert.ok(errors.length > 0 && errors.every((error) => error <= 1e-6), `${device}: ${errors}`);
+      assert.deepEqual(levels, device === 'cpu' ? null : [level, level]);
     }
   });
 }

@@ -44,10 +44,15 @@ export async function compile(checks, { shaders = checks.shaders(), gpu = naviga
   return complaints;
 }
 
-/** Runs op cases on a device, on a GPU at a level; what is wrong with each, and the largest NMSE. */
-export async function runOps(checks, { gpu, exact, filter, level = 'base', types }) {
+/** Cases of products of types: of one row, and of more than a tile of them. */
+export function products(types) {
+  return { filter: 'mat_mul cols=256', only: `n=(1|9) rows=\\[37\\] ty=(${types.join('|')})$` };
+}
+
+/** Runs op cases on a device, on a GPU at a level; what is wrong with each, and the largest NMSE. `only`: a pattern of their names. */
+export async function runOps(checks, { gpu, exact, filter, level = 'base', only = '' }) {
   const ops = gpu ? await checks.Ops.gpu(true, level) : checks.Ops.cpu();
-  const cases = ops.cases(filter).filter((name) => types?.some((type) => name.endsWith(` ty=${type}`)) ?? true);
+  const cases = ops.cases(filter).filter((name) => new RegExp(only).test(name));
   const bad = [];
   let nmse = 0;
   for (const name of cases) {
