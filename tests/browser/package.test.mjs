@@ -35,13 +35,13 @@ describe('sources', { skip: !model() }, () => {
 
   const kinds = { string: SMOLLM2, URL: SMOLLM2, Blob: 'Blob', File: 'picked.gguf', ArrayBuffer: 'ArrayBuffer', list: 'Blob' };
   for (const [kind, file] of Object.entries(kinds)) {
-    test(kind, { timeout: 60_000 }, async () => {
+    test(kind, { timeout: 180_000 }, async () => {
       assert.deepEqual(await web.page.evaluate(load, { kind, url: FILE }), { text: ' Paris', file });
     });
   }
 
   for (const how of ['whole', 'unsized+whole', 'broken']) {
-    test(`a download that is ${how}`, { timeout: 60_000 }, async () => {
+    test(`a download that is ${how}`, { timeout: 180_000 }, async () => {
       web.requests.length = 0;
       const { text } = await web.page.evaluate(load, { kind: 'string', url: `/as/${how}${FILE}` });
       assert.equal(text, ' Paris');
@@ -52,7 +52,7 @@ describe('sources', { skip: !model() }, () => {
     });
   }
 
-  test('a download that breaks and cannot be resumed', { timeout: 60_000 }, async () => {
+  test('a download that breaks and cannot be resumed', { timeout: 180_000 }, async () => {
     const run = ({ kind, url }) => load({ kind, url }).then(() => null, ({ name, code }) => ({ name, code }));
     const source = `async (argument) => { const load = ${load}; return (${run})(argument); }`;
     const error = await web.page.evaluate(`(${source})({ kind: 'string', url: '/as/broken+whole${FILE}' })`);
@@ -151,7 +151,7 @@ for (const name of ['llama', 'qwen35']) {
 }
 
 describe('sessions', { skip: !model() }, () => {
-  test('reuse a prefix, score, give logits, refuse two calls at once', { timeout: 120_000 }, async () => {
+  test('reuse a prefix, score, give logits, refuse two calls at once', { timeout: 300_000 }, async () => {
     const run = async (url) => {
       const { Model } = await import('/package/index.js');
       const model = await Model.load(url, { device: 'cpu', exact: true });
@@ -197,7 +197,7 @@ describe('sessions', { skip: !model() }, () => {
     assert.deepEqual([seen.length, seen.empty], [9, 0]);
   });
 
-  test('the same seed gives the same text, another one another', { timeout: 120_000 }, async () => {
+  test('the same seed gives the same text, another one another', { timeout: 300_000 }, async () => {
     const run = async (url) => {
       const { Model } = await import('/package/index.js');
       const model = await Model.load(url, { device: 'cpu' });
@@ -216,7 +216,7 @@ describe('sessions', { skip: !model() }, () => {
   });
 });
 
-test('disposing frees every GPU buffer', { skip: !model(), timeout: 120_000 }, async () => {
+test('disposing frees every GPU buffer', { skip: !model(), timeout: 300_000 }, async () => {
   const run = async (url) => {
     const { Model } = await import('/package/index.js');
     const sizes = new Map();
@@ -271,7 +271,7 @@ describe('after a defect nothing hangs', { skip: !model() }, () => {
   });
 
   for (const late of [false, true]) {
-    test(late ? 'a trap while a future goes on' : 'a trap in a call', { timeout: 60_000 }, async () => {
+    test(late ? 'a trap while a future goes on' : 'a trap in a call', { timeout: 180_000 }, async () => {
       const page = await web.browser.newPage();
       await page.goto(web.base);
       const run = async ({ url, late }) => {
@@ -302,14 +302,14 @@ describe('devices', { skip: !model() }, () => {
     return model.info ? model.info.device : { code: model.code };
   };
 
-  test('auto does not take a GPU that is emulated on the CPU', { timeout: 60_000 }, async () => {
+  test('auto does not take a GPU that is emulated on the CPU', { timeout: 180_000 }, async () => {
     const info = await web.page.evaluate(device, { url: FILE, device: 'auto' });
     assert.deepEqual([info.kind, info.backend], ['cpu', 'cpu']);
     const asked = await web.page.evaluate(device, { url: FILE, device: 'webgpu' });
     assert.deepEqual([asked.kind, asked.backend], ['software', 'webgpu']);
   });
 
-  test('a browser without WebGPU, or without an adapter', { timeout: 60_000 }, async () => {
+  test('a browser without WebGPU, or without an adapter', { timeout: 180_000 }, async () => {
     const plain = await open({ flags: ['--no-sandbox', '--host-resolver-rules=MAP gabion.test 127.0.0.1'] });
     // WebGPU is there only on pages that are local or come by https
     const insecure = plain.base.replace('127.0.0.1', 'gabion.test');
@@ -326,7 +326,7 @@ describe('devices', { skip: !model() }, () => {
   });
 });
 
-test('a context that does not fit in memory is an error, not the end of the page', { skip: !model(), timeout: 60_000 }, async () => {
+test('a context that does not fit in memory is an error, not the end of the page', { skip: !model(), timeout: 180_000 }, async () => {
   const run = async (url) => {
     const { Model } = await import('/package/index.js');
     const model = await Model.load(url, { device: 'cpu' });
@@ -345,7 +345,7 @@ const KINDS = [
   ...['lfm2', 'mamba', 'mamba2', 'qwen3next', 'rwkv6', 'rwkv7'],
 ];
 for (const name of KINDS) {
-  test(`tiny ${name} on WebGPU and CPU: golden logits`, { skip: !tiny(`${name}.gguf`), timeout: 120_000 }, async () => {
+  test(`tiny ${name} on WebGPU and CPU: golden logits`, { skip: !tiny(`${name}.gguf`), timeout: 300_000 }, async () => {
     const run = async ({ name, device, level }) => {
       const { Model } = await import('/package/index.js');
       const { prompts } = await (await fetch(`/shared/tiny/${name}.json`)).json();
@@ -372,7 +372,7 @@ for (const name of KINDS) {
   });
 }
 
-test('tiny t5 on WebGPU and CPU: golden answers', { skip: !tiny('t5.gguf'), timeout: 120_000 }, async () => {
+test('tiny t5 on WebGPU and CPU: golden answers', { skip: !tiny('t5.gguf'), timeout: 300_000 }, async () => {
   const run = async (device) => {
     const { Model } = await import('/package/index.js');
     const { prompts } = await (await fetch('/shared/tiny/t5.json')).json();
@@ -397,7 +397,7 @@ test('tiny t5 on WebGPU and CPU: golden answers', { skip: !tiny('t5.gguf'), time
   }
 });
 
-test('gelu takes the form it is told', { skip: !tiny('gptneox.gguf'), timeout: 60_000 }, async () => {
+test('gelu takes the form it is told', { skip: !tiny('gptneox.gguf'), timeout: 180_000 }, async () => {
   const [own, erf, tanh, error] = await web.page.evaluate(async () => {
     const { Model } = await import('/package/index.js');
     const logits = async (gelu) => {
