@@ -6,7 +6,7 @@ use gabion::device::gpu::{Gpu, GpuOptions};
 use gabion::device::{
     Batch, CancelFlag, Candidates, Device, KvType, Outputs, Precision, State, StateOptions, Step, Texts,
 };
-use gabion::graph::{BufId, Buffer, Linear, Lookup, Op, Plan, Weight, WeightId};
+use gabion::graph::{BufId, Buffer, Cap, Linear, Lookup, Op, Plan, Weight, WeightId};
 use gabion::quant::TensorType;
 use gabion::sample::{Rng, argmax, log_sum_exp};
 use gabion_tests::devices::gpu;
@@ -59,7 +59,7 @@ fn state(gpu: &Arc<Gpu>, logits: &[f32], cap: Option<f32>) -> Box<dyn State> {
     let row = |first: f32| (0..COLS).map(move |c| if c == 0 { first } else { 0.0 }).flat_map(f32::to_le_bytes);
     let linears = vec![Linear { weight: WeightId(1), bias: None }];
     let mut head = vec![Op::MatMul { linears, x: BufId(0), add: None, out: BufId(1) }];
-    head.extend(cap.map(|cap| Op::Scale { x: BufId(1), factor: 1.0, by: None, cap: Some(cap) }));
+    head.extend(cap.map(|cap| Op::Scale { x: BufId(1), factor: 1.0, by: None, cap: Some(Cap::Soft(cap)) }));
     let plan = Arc::new(Plan {
         encoder: Vec::new(),
         body: vec![Op::Embed { table: WeightId(0), by: Lookup::Token, scale: 1.0, add: false, out: BufId(0) }],
