@@ -24,6 +24,11 @@ pub(crate) trait Convert: Copy {
     }
     /// A byte for each bit, the lowest first: 255 if it is set, else 0.
     fn bytes_of_bits(self, bits: u32) -> [u8; 32];
+    /// The 32 nibbles of 16 bytes, the low ones first.
+    #[inline(always)]
+    fn nibbles(self, bytes: &[u8; 16]) -> [u8; 32] {
+        nibbles(bytes)
+    }
     /// table[i] for the 32 nibbles i of 16 bytes, the low ones first.
     fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32];
     /// bias + g, or bias - g where a bit of `signs` is set, for 32 bytes g that were looked up some at a time.
@@ -165,7 +170,7 @@ pub(crate) fn sixteen_at(block: &[u8], at: usize) -> &[u8; 16] {
 
 /// 32 nibbles of 16 bytes: the low ones first.
 #[inline(always)]
-pub(crate) fn nibbles(bytes: &[u8]) -> [u8; 32] {
+fn nibbles(bytes: &[u8; 16]) -> [u8; 32] {
     let mut q = [0; 32];
     for j in 0..16 {
         q[j] = bytes[j] & 15;

@@ -1,6 +1,6 @@
 //! Q4_0: 32 weights d * (q - 8) in 18 bytes: f16 d, then 32 nibbles q.
 
-use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles, u16_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, sixteen_at, u16_at};
 use super::legacy;
 
 pub(crate) struct Q4_0;
@@ -12,8 +12,8 @@ impl Packed for Q4_0 {
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
-    fn quants(_: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
-        nibbles(&block[2..18])
+    fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
+        convert.nibbles(sixteen_at(block, 2))
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Q4_1: 32 weights d * q + m in 20 bytes: f16 d, f16 m, then 32 nibbles q.
 
-use super::layout::{Convert, Encode, MAX_GROUPS, Packed, nibbles, u16_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, sixteen_at, u16_at};
 use super::legacy;
 
 pub(crate) struct Q4_1;
@@ -12,8 +12,8 @@ impl Packed for Q4_1 {
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]
-    fn quants(_: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
-        nibbles(&block[4..20])
+    fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
+        convert.nibbles(sixteen_at(block, 4))
     }
 
     #[inline(always)]

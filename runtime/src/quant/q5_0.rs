@@ -1,6 +1,6 @@
 //! Q5_0: 32 weights d * (q - 16) in 22 bytes: f16 d, the fifth bits of q as a u32, then their 32 nibbles.
 
-use super::layout::{Convert, Encode, MAX_GROUPS, Packed, add_fifth_bits, nibbles, u16_at, u32_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, add_fifth_bits, sixteen_at, u16_at, u32_at};
 use super::legacy;
 
 pub(crate) struct Q5_0;
@@ -13,7 +13,7 @@ impl Packed for Q5_0 {
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
-        let mut q = nibbles(&block[6..22]);
+        let mut q = convert.nibbles(sixteen_at(block, 6));
         add_fifth_bits(convert, &mut q, u32_at(block, 2));
         q
     }

@@ -1,6 +1,6 @@
 //! Q5_1: 32 weights d * q + m in 24 bytes: f16 d, f16 m, the fifth bits of q as a u32, then their 32 nibbles.
 
-use super::layout::{Convert, Encode, MAX_GROUPS, Packed, add_fifth_bits, nibbles, u16_at, u32_at};
+use super::layout::{Convert, Encode, MAX_GROUPS, Packed, add_fifth_bits, sixteen_at, u16_at, u32_at};
 use super::legacy;
 
 pub(crate) struct Q5_1;
@@ -13,7 +13,7 @@ impl Packed for Q5_1 {
 
     #[inline(always)]
     fn quants(convert: impl Convert, block: &[u8], _: usize) -> [u8; 32] {
-        let mut q = nibbles(&block[8..24]);
+        let mut q = convert.nibbles(sixteen_at(block, 8));
         add_fifth_bits(convert, &mut q, u32_at(block, 4));
         q
     }

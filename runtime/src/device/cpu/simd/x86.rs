@@ -66,12 +66,16 @@ impl<const DOT: u8> Convert for Avx2<DOT> {
             let copies = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits as i32), which), bit);
             std::mem::transmute::<__m256i, [u8; 32]>(_mm256_cmpeq_epi8(copies, bit))
         } }
-        fn levels(table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] { {
+        fn nibbles(bytes: &[u8; 16]) -> [u8; 32] { {
+            // compilers shift all lanes, each by its own count, which Zen 1 does slowly
             let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
-            let nibbles = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
+            let both = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
+            std::mem::transmute::<__m256i, [u8; 32]>(_mm256_and_si256(both, _mm256_set1_epi8(15)))
+        } }
+        fn levels(table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] { {
+            let nibbles = std::mem::transmute::<[u8; 32], __m256i>(Self(()).nibbles(bytes));
             let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
-            let found = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, _mm256_set1_epi8(15)));
-            std::mem::transmute::<__m256i, [u8; 32]>(found)
+            std::mem::transmute::<__m256i, [u8; 32]>(_mm256_shuffle_epi8(table, nibbles))
         } }
         fn signed(g: [u64; 4], signs: u32, bias: u8) -> [u8; 32] { {
             let negative = std::mem::transmute::<[u8; 32], __m256i>(Self(()).bytes_of_bits(signs));
@@ -183,6 +187,10 @@ impl Convert for Avx512 {
     #[inline(always)]
     fn bytes_of_bits(self, bits: u32) -> [u8; 32] {
         self.row().bytes_of_bits(bits)
+    }
+    #[inline(always)]
+    fn nibbles(self, bytes: &[u8; 16]) -> [u8; 32] {
+        self.row().nibbles(bytes)
     }
     #[inline(always)]
     fn levels(self, table: &[u8; 16], bytes: &[u8; 16]) -> [u8; 32] {
