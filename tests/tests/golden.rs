@@ -24,7 +24,7 @@ struct Extent {
 const ALL: Extent = Extent { anew: true, steps: usize::MAX };
 /// For slow devices: every prompt, fewer tokens after it.
 const SOME: Extent = Extent { anew: true, steps: 8 };
-/// For the reference, which computes one token like the other.
+/// For the slowest: the reference, which computes one token like the other, and a large vocabulary on an emulated GPU.
 const FEW: Extent = Extent { anew: false, steps: 4 };
 
 fn open(name: &str, runtime: &Runtime, exact: bool) -> Option<Model> {
@@ -134,7 +134,7 @@ fn smollm2_on_a_software_gpu() {
 #[test]
 fn gemma3_on_a_software_gpu() {
     if let Some(gpu) = devices::gpu_runtime() {
-        check(GEMMA3, "golden/gemma3.json", &gpu, SOME);
+        check(GEMMA3, "golden/gemma3.json", &gpu, FEW);
     }
 }
 

@@ -152,7 +152,7 @@ mod few_rows {
 
 /// Some cases of products, with what a level allows at `Precision::Fast`.
 fn cases_at(level: Level) -> Vec<ops::Case> {
-    let cases = ops::some_cases("mat_mul", 5);
+    let cases = ops::some_cases("mat_mul", 11);
     assert!(SUPPORTED.iter().all(|ty| cases.iter().any(|case| case.name.ends_with(&format!("ty={}", ty.name())))));
     allowed_at(level, cases)
 }

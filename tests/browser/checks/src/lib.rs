@@ -56,6 +56,8 @@ pub async fn tuned_levels() -> Result<Vec<String>, JsValue> {
 pub struct Ops {
     device: Arc<dyn Device>,
     level: Level,
+    /// All cases, which take long to read.
+    all: Vec<ops::Case>,
 }
 
 #[wasm_bindgen]
@@ -63,14 +65,14 @@ impl Ops {
     /// The CPU in wasm.
     pub fn cpu() -> Result<Ops, JsValue> {
         let device = Cpu::new(Some(1), cpu::Level::best()).map_err(failed)?;
-        Ok(Self { device, level: Level::Int8 })
+        Ok(Self { device, level: Level::Int8, all: ops::cases("") })
     }
 
     /// The browser's adapter at a level; `default_limits` asks for no more than every WebGPU adapter has.
     pub async fn gpu(default_limits: bool, level: &str) -> Result<Ops, JsValue> {
         let level = Level::from_name(level).ok_or_else(|| JsValue::from(format!("no level is called '{level}'")))?;
         let options = GpuOptions { allow_software: true, default_limits, level: Some(level), ..GpuOptions::default() };
-        Ok(Self { device: Gpu::with_options(&options).await.map_err(failed)?, level })
+        Ok(Self { device: Gpu::with_options(&options).await.map_err(failed)?, level, all: ops::cases("") })
     }
 
     /// Its name.
@@ -88,7 +90,7 @@ impl Ops {
 
     /// Runs the case of exactly this name.
     pub async fn run(&self, name: String, exact: bool) -> Result<Report, JsValue> {
-        let found = ops::cases(&name).into_iter().find(|case| case.name == name);
+        let found = self.all.iter().find(|case| case.name == name).cloned();
         let case = found.ok_or_else(|| JsValue::from(format!("no case is called '{name}'")))?.at_level(self.level);
         let built = ops::build(&case);
         let (precision, tolerance) =
