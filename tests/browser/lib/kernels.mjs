@@ -12,24 +12,23 @@ function possible(adapter, code) {
   return [...code.matchAll(/^enable (\w+);/gm)].every(([, name]) => adapter.features.has(FEATURES[name]));
 }
 
-/** Kernels of other levels than `base`. */
-const LEVELS = /^(pack_rows\.|mat_(vec|mat)\.\w+\.(?!base))/;
-
 /**
  * Compiles WGSL; what the compiler has against it, per shader. Those for which the adapter has not what they enable are left out.
- * `all` makes pipelines of all, not only of the base level's: a software adapter takes seconds for one.
+ * `all` makes pipelines of all, not only of the first of each kernel's: a software adapter takes seconds for one.
  */
 export async function compile(checks, { shaders = checks.shaders(), gpu = navigator.gpu, all = false } = {}) {
   const adapter = await gpu.requestAdapter();
   const requiredFeatures = Object.values(FEATURES).filter((feature) => adapter.features.has(feature));
   const device = await adapter.requestDevice({ requiredFeatures });
+  const kernels = new Set();
+  const isFirst = (kernel) => !kernels.has(kernel) && kernels.add(kernel);
   const check = async ([name, code]) => {
     device.pushErrorScope('validation');
     const module = device.createShaderModule({ code });
     const wrong = device.popErrorScope();
     const { messages } = await module.getCompilationInfo();
     const pipeline = { layout: 'auto', compute: { module, entryPoint: 'main' } };
-    const made = all || !LEVELS.test(name) ? device.createComputePipelineAsync(pipeline) : Promise.resolve();
+    const made = isFirst(name.split('.')[0]) || all ? device.createComputePipelineAsync(pipeline) : Promise.resolve();
     const failure = await made.then(() => null, (error) => error.message);
     const texts = messages.map(({ type, lineNum, message }) => `${type} at line ${lineNum}: ${message}`);
     return [...texts, failure, (await wrong)?.message].filter(Boolean);
