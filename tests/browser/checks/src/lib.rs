@@ -84,7 +84,7 @@ impl Ops {
     /// kernel for seconds.
     pub fn cases(&self, filter: &str) -> Vec<String> {
         let some = filter.is_empty() && self.device.info().threads == 0;
-        let cases = if some { ops::some_cases(filter, 11) } else { ops::cases(filter) };
+        let cases = if some { ops::some_cases(filter, 23) } else { ops::cases(filter) };
         cases.into_iter().map(|case| case.name).collect()
     }
 
