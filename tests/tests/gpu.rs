@@ -281,7 +281,7 @@ fn compiled_pipelines_are_kept() {
 fn split_tensors() {
     let Some(gpu) = gpu(GpuOptions { max_buffer_bytes: Some(100_000), ..Default::default() }) else { return };
     let device: Arc<dyn Device> = gpu;
-    for name in ["embed", "rows=[100]", "rows=[1000]", "rows=[48, 16, 17]"] {
+    for name in ["embed", "rows=[100]", "rows=[1000]", "rows=[48, 16, 17]", "experts=130"] {
         for case in ops::cases(name) {
             let report = ops::run_case(device.clone(), &case, Precision::Exact).unwrap();
             assert!(report.passed, "{}: {report:?}", case.name);
