@@ -25,6 +25,7 @@ impl Packed for IQ4NL {
     const LEN: usize = 32;
     const BYTES: usize = 18;
     const BIAS: u8 = 128;
+    const HEAD: bool = true;
     const ENCODE: Option<Encode> = Some(encode_nl);
 
     #[inline(always)]

@@ -87,6 +87,8 @@ pub(crate) trait Packed: Send + Sync + 'static {
     const BIAS: u8 = 0;
     /// Whether groups have a `min`.
     const MIN: bool = false;
+    /// Whether a block is one group of 32 and begins with its scale, and with its min if it has one, as IEEE halves.
+    const HEAD: bool = false;
     /// The reference encoder, where there is one.
     const ENCODE: Option<Encode> = None;
     /// q of the weights 32 * i .. 32 * (i + 1) of a block.

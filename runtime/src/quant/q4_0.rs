@@ -9,6 +9,7 @@ impl Packed for Q4_0 {
     const LEN: usize = 32;
     const BYTES: usize = 18;
     const BIAS: u8 = 8;
+    const HEAD: bool = true;
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]

@@ -9,6 +9,7 @@ impl Packed for Q4_1 {
     const LEN: usize = 32;
     const BYTES: usize = 20;
     const MIN: bool = true;
+    const HEAD: bool = true;
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]

@@ -9,6 +9,7 @@ impl Packed for Q5_0 {
     const LEN: usize = 32;
     const BYTES: usize = 22;
     const BIAS: u8 = 16;
+    const HEAD: bool = true;
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]

@@ -9,6 +9,7 @@ impl Packed for Q8_0 {
     const LEN: usize = 32;
     const BYTES: usize = 34;
     const BIAS: u8 = 128;
+    const HEAD: bool = true;
     const ENCODE: Option<Encode> = Some(encode);
 
     #[inline(always)]

@@ -5,21 +5,30 @@
 use super::{Simd, enter};
 use crate::device::cpu::memory::{Parts, Room};
 use crate::error::Result;
+use crate::quant::layout::Packed;
 
 /// Blocks are padded to a multiple of this with zeros: kernels take the scales of so many at once.
-const STEP: usize = 8;
+pub(super) const STEP: usize = 8;
 /// 1.5 * 2^23: adding it leaves the nearest integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
 /// Elements that share a scale.
 pub(super) const SCALED: usize = 16;
+/// Blocks whose scales lie together: those of all first halves, then those of all second halves.
+pub(super) const SIDE: usize = 4;
+
+/// Where in a row's scales that of a half of block `b` is.
+#[inline(always)]
+pub(super) fn place(b: usize, half: usize) -> usize {
+    b / SIDE * (2 * SIDE) + half * SIDE + b % SIDE
+}
 
 /// Quantized rows of a batch. x = scale * q.
 #[derive(Default)]
 pub(in crate::device::cpu) struct Acts {
     /// Signed bytes, [rows][stride][32].
     pub(super) q: Vec<[i32; 8]>,
-    /// [rows][stride][2]
+    /// [rows][stride / SIDE][2][SIDE]
     pub(super) scale: Vec<f32>,
     /// scale * sum of q: over each block, [rows][stride].
     pub(super) sum32: Vec<f32>,
@@ -27,6 +36,15 @@ pub(in crate::device::cpu) struct Acts {
     pub(super) sum16: Vec<f32>,
     /// Blocks per row.
     pub(super) stride: usize,
+}
+
+/// STEP blocks of one row of `Acts`.
+#[derive(Clone, Copy)]
+pub(super) struct ActsStep<'a> {
+    pub(super) q: &'a [[i32; 8]; STEP],
+    pub(super) scale: &'a [f32; 2 * STEP],
+    /// Over groups of weights.
+    pub(super) sums: &'a [f32],
 }
 
 /// Threads fill different rows.
@@ -50,6 +68,17 @@ impl Acts {
         let floats = |per_block| room.zeroed("8-bit activations", &[rows, stride, per_block]);
         let q = room.zeroed("8-bit activations", &[rows, stride])?;
         Ok(Self { q, scale: floats(2)?, sum32: floats(1)?, sum16: floats(2)?, stride })
+    }
+
+    /// Row `t`, with the sums over groups of `P`.
+    #[inline(always)]
+    pub(super) fn steps<P: Packed>(&self, t: usize) -> impl Iterator<Item = ActsStep<'_>> {
+        let (at, len, groups) = (t * self.stride, self.stride, 32 / P::GROUP);
+        let sums = if P::GROUP == 32 { &self.sum32 } else { &self.sum16 };
+        let q = self.q[at..][..len].as_chunks().0;
+        let scale = self.scale[2 * at..][..2 * len].as_chunks().0;
+        let sums = sums[groups * at..][..groups * len].chunks_exact(groups * STEP);
+        q.iter().zip(scale).zip(sums).map(|((q, scale), sums)| ActsStep { q, scale, sums })
     }
 
     /// Makes ready for rows of `cols` elements.
@@ -82,12 +111,13 @@ pub(super) fn quantize<S: Simd>(acts: &ActsWriter<'_>, t: usize, x: &[f32]) {
         |_| {
             let (halves, _) = x.as_chunks::<SCALED>();
             let bytes: &mut [[i8; SCALED]] = bytemuck::cast_slice_mut(q);
+            scale[halves.len() / (2 * SIDE) * (2 * SIDE)..].fill(0.0);
             for (h, x) in halves.iter().enumerate() {
-                (scale[h], bytes[h]) = half_block(x);
-                sum16[h] = sum(&bytes[h]) * scale[h];
+                let (own, q) = half_block(x);
+                (scale[place(h / 2, h % 2)], bytes[h]) = (own, q);
+                sum16[h] = sum(&q) * own;
             }
             bytes[halves.len()..].fill([0; SCALED]);
-            scale[halves.len()..].fill(0.0);
             sum16[halves.len()..].fill(0.0);
             (0..len).for_each(|b| sum32[b] = sum16[2 * b] + sum16[2 * b + 1]);
         },

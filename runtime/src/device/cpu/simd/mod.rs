@@ -99,6 +99,17 @@ pub(super) trait Simd: Convert + 'static {
 pub(super) trait Simd8: Simd {
     /// The 32 bytes as they are.
     fn load_bytes(self, x: &[u8; 32]) -> Self::I;
+    /// Lane `j` in lanes 0..4, lane 4 + `j` in lanes 4..8; `j` < 4, a constant after inlining.
+    fn spread(self, x: Self::F, j: usize) -> Self::F;
+    /// Scales and mins of eight blocks with a `Packed::HEAD`, of which the first four bytes are given: the first four
+    /// scales twice, the last four twice, and the mins, or the scales if there are no `mins`.
+    #[inline(always)]
+    fn heads(self, first: [u32; 8], mins: bool) -> ([Self::F; 2], Self::F) {
+        let scale: [f32; 8] = std::array::from_fn(|b| self.half(first[b] as u16));
+        let min = if mins { std::array::from_fn(|b| self.half((first[b] >> 16) as u16)) } else { scale };
+        let twice = |at: usize| self.load(&std::array::from_fn::<_, 8, _>(|j| scale[at + j % 4]));
+        ([twice(0), twice(4)], self.load(&min))
+    }
     /// Four lanes `low`, four lanes `high`.
     fn halves(self, low: f32, high: f32) -> Self::F;
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::acts::{Acts, SCALED};
+use super::acts::{Acts, SCALED, place};
 use super::{Simd, enter, row_dot};
 use crate::device::cpu::kernels::Scratch;
 use crate::device::cpu::mat_mul::MatMul;
@@ -107,7 +107,7 @@ fn products<S: Simd, const GROUP: usize, const WIDE: bool, const N: usize>(
     let groups = 32 / GROUP;
     let all_sums = if GROUP == 32 { &acts.sum32 } else { &acts.sum16 };
     let q: [&[[i32; 8]]; N] = std::array::from_fn(|n| &acts.q[(t + n) * acts.stride..][..blocks]);
-    let act_scale: [&[f32]; N] = std::array::from_fn(|n| &acts.scale[2 * (t + n) * acts.stride..][..2 * blocks]);
+    let act_scale: [&[f32]; N] = std::array::from_fn(|n| &acts.scale[2 * (t + n) * acts.stride..][..2 * acts.stride]);
     let act_sum: [&[f32]; N] = std::array::from_fn(|n| &all_sums[(t + n) * acts.stride * groups..][..blocks * groups]);
     let mut sums = [s.zero(); N];
     for b in 0..blocks {
@@ -123,7 +123,7 @@ fn products<S: Simd, const GROUP: usize, const WIDE: bool, const N: usize>(
                     }
                 }
                 for n in 0..N {
-                    scaled[n] = s.fma(s.to_f(dots[n]), s.splat(act_scale[n][2 * b + h]), scaled[n]);
+                    scaled[n] = s.fma(s.to_f(dots[n]), s.splat(act_scale[n][place(b, h)]), scaled[n]);
                 }
             }
             let group = b * groups + g;

@@ -4,14 +4,12 @@
 use std::ops::Range;
 
 use super::Simd8;
-use super::acts::Acts;
+use super::acts::{Acts, ActsStep, SCALED, SIDE, STEP, place};
 use crate::device::cpu::mat_mul::MatMul;
-use crate::quant::layout::{MAX_GROUPS, Packed};
+use crate::quant::layout::{MAX_GROUPS, Packed, u32_at};
 
 /// Matrix rows whose results are written together.
 const ROWS: usize = 16;
-/// Sub-blocks of 32 weights whose scales are taken together.
-const STEP: usize = 8;
 
 /// The first row of the batch times some rows of the matrix.
 #[inline(always)]
@@ -32,89 +30,112 @@ struct Sums<S: Simd8> {
     products: [S::F; 2],
     /// What min and bias add.
     offsets: S::F,
+    /// What they add in the last blocks.
+    rest: f32,
 }
 
 #[inline(always)]
-fn row<S: Simd8, P: Packed>(s: S, row: &[u8], acts: &Acts, from: usize) -> f32 {
-    let from = from * acts.stride;
-    let mut sums = Sums { products: [s.zero(); 2], offsets: s.zero() };
-    let step_bytes = P::BYTES * (32 * STEP / P::LEN);
-    let steps = row.chunks_exact(step_bytes);
+fn row<S: Simd8, P: Packed>(s: S, row: &[u8], acts: &Acts, t: usize) -> f32 {
+    let mut sums = Sums { products: [s.zero(); 2], offsets: s.zero(), rest: 0.0 };
+    let steps = row.chunks_exact(P::BYTES * (32 * STEP / P::LEN));
     let (rest, whole) = (steps.remainder(), steps.len());
-    for (step, bytes) in steps.enumerate() {
+    for (bytes, acts) in steps.zip(acts.steps::<P>(t)) {
         s.prefetch_after(bytes);
-        add_step::<S, P>(s, bytes, STEP, acts, from + step * STEP, &mut sums);
+        add_step::<S, P, STEP>(s, bytes, acts, &mut sums);
     }
-    if !rest.is_empty() {
-        add_step::<S, P>(s, rest, rest.len() / P::BYTES * (P::LEN / 32), acts, from + whole * STEP, &mut sums);
+    if P::LEN < 32 * STEP && !rest.is_empty() {
+        add_rest::<S, P>(s, rest, acts.steps::<P>(t).nth(whole).expect("rows are padded"), &mut sums);
     }
-    s.sum(s.add(s.add(sums.products[0], sums.products[1]), sums.offsets))
+    s.sum(s.add(s.add(sums.products[0], sums.products[1]), sums.offsets)) + sums.rest
 }
 
-/// Adds `count` sub-blocks, which `bytes` holds, with the activations from block `at` on (these are padded to whole steps).
+/// Adds `N` sub-blocks, all of a step or its first half.
 #[inline(always)]
-fn add_step<S: Simd8, P: Packed>(s: S, bytes: &[u8], count: usize, acts: &Acts, at: usize, sums: &mut Sums<S>) {
-    let (scale, min) = scales::<S, P>(s, bytes);
-    let mut step = Step { bytes, q: &acts.q[at..][..STEP], scale };
-    if P::GROUP == 32 {
-        step.scale = std::array::from_fn(|h| scale[h / 2]);
-    }
-    for (scale, act_scale) in step.scale.chunks_exact_mut(8).zip(acts.scale[2 * at..][..2 * STEP].chunks_exact(8)) {
-        s.store(s.mul(s.load(scale), s.load(act_scale)), scale);
-    }
-    if P::MIN || s.excess(P::BIAS) != 0.0 {
-        let act_sums = if P::GROUP == 32 { &acts.sum32[at..] } else { &acts.sum16[2 * at..] };
-        for g in (0..STEP * 32 / P::GROUP).step_by(8) {
-            sums.offsets = s.fma(s.load(&min[g..]), s.load(&act_sums[g..]), sums.offsets);
+fn add_step<S: Simd8, P: Packed, const N: usize>(s: S, bytes: &[u8], acts: ActsStep<'_>, sums: &mut Sums<S>) {
+    let (scale, min) = step_scales::<S, P>(s, bytes);
+    if has_offsets::<S, P>(s) {
+        for i in 0..(32 * N / P::GROUP).div_ceil(8) {
+            sums.offsets = s.fma(min[i], s.load(&acts.sums[8 * i..]), sums.offsets);
         }
     }
-    for j in (0..count / 2 * 2).step_by(2) {
-        sums.products[0] = step.add::<S, P>(s, j, sums.products[0]);
-        sums.products[1] = step.add::<S, P>(s, j + 1, sums.products[1]);
-    }
-    if count % 2 == 1 {
-        sums.products[0] = step.add::<S, P>(s, count - 1, sums.products[0]);
-    }
-}
-
-/// Up to STEP sub-blocks of weights and of activations.
-struct Step<'a> {
-    bytes: &'a [u8],
-    q: &'a [[i32; 8]],
-    /// Of weights times activations, for each half of a sub-block.
-    scale: [f32; 2 * STEP],
-}
-
-impl Step<'_> {
-    /// sum + the products of sub-block `j`.
-    #[inline(always)]
-    fn add<S: Simd8, P: Packed>(&self, s: S, j: usize, sum: S::F) -> S::F {
-        let factor = s.halves(self.scale[2 * j], self.scale[2 * j + 1]);
-        let block = &self.bytes[P::BYTES * (32 * j / P::LEN)..][..P::BYTES];
-        let w = s.load_bytes(&P::quants(s, block, j % (P::LEN / 32)));
-        let dot = s.dot4(s.splat_i(0), w, s.load_i(&self.q[j]), P::BIAS == 128);
-        s.fma(s.to_f(dot), factor, sum)
+    for at in (0..N).step_by(SIDE) {
+        let factors = s.mul(scale[at / SIDE], s.load(&acts.scale[2 * at..]));
+        for j in 0..SIDE {
+            let block = &bytes[P::BYTES * (32 * (at + j) / P::LEN)..][..P::BYTES];
+            let dot = dot::<S, P>(s, block, (at + j) % (P::LEN / 32), &acts.q[at + j]);
+            sums.products[j % 2] = s.fma(dot, s.spread(factors, j), sums.products[j % 2]);
+        }
     }
 }
 
-/// Scales of a step's groups, and their mins with the bias that `dot4` leaves; zeros beyond the end.
+/// Scales of a step's halves of sub-blocks, as they lie in `Acts`, and mins of its groups; zeros beyond the end.
 #[inline(always)]
-fn scales<S: Simd8, P: Packed>(s: S, bytes: &[u8]) -> ([f32; MAX_GROUPS], [f32; MAX_GROUPS]) {
-    let (mut scale, mut min) = ([0.0; MAX_GROUPS], [0.0; MAX_GROUPS]);
-    let groups = P::LEN / P::GROUP;
+fn step_scales<S: Simd8, P: Packed>(s: S, bytes: &[u8]) -> ([S::F; 2], [S::F; 2]) {
+    if P::HEAD {
+        let mut first = [0; STEP];
+        first.iter_mut().zip(bytes.chunks_exact(P::BYTES)).for_each(|(first, block)| *first = u32_at(block, 0));
+        let (scale, min) = s.heads(first, P::MIN);
+        return (scale, [if P::MIN { min } else { s.mul(min, s.splat(-s.excess(P::BIAS))) }, s.zero()]);
+    }
+    let (mut scale, mut min) = ([0.0; 2 * STEP], [0.0; 2 * STEP]);
     for (b, block) in bytes.chunks_exact(P::BYTES).enumerate() {
-        let (mut own_scale, mut own_min) = ([0.0; MAX_GROUPS], [0.0; MAX_GROUPS]);
-        P::scales(s, block, &mut own_scale, &mut own_min);
-        for g in 0..groups {
-            scale[b * groups + g] = own_scale[g];
-            min[b * groups + g] = own_min[g];
+        let (own_scale, own_min) = scales::<S, P>(s, block);
+        for g in 0..P::LEN / P::GROUP {
+            min[b * (P::LEN / P::GROUP) + g] = own_min[g];
+        }
+        for h in 0..P::LEN / SCALED {
+            let half = b * (P::LEN / SCALED) + h;
+            scale[place(half / 2, half % 2)] = own_scale[h * SCALED / P::GROUP];
         }
     }
+    ([s.load(&scale), s.load(&scale[8..])], [s.load(&min), s.load(&min[8..])])
+}
+
+/// Adds the blocks that do not fill a step.
+#[inline(always)]
+fn add_rest<S: Simd8, P: Packed>(s: S, mut bytes: &[u8], acts: ActsStep<'_>, sums: &mut Sums<S>) {
+    let (half, mut at) = (P::BYTES * (16 * STEP / P::LEN), 0);
+    if bytes.len() >= half {
+        add_step::<S, P, { STEP / 2 }>(s, &bytes[..half], acts, sums);
+        (bytes, at) = (&bytes[half..], STEP / 2);
+    }
+    for block in bytes.chunks_exact(P::BYTES) {
+        let (scale, min) = scales::<S, P>(s, block);
+        if has_offsets::<S, P>(s) {
+            (0..P::LEN / P::GROUP).for_each(|g| sums.rest += min[g] * acts.sums[at * 32 / P::GROUP + g]);
+        }
+        for j in 0..P::LEN / 32 {
+            let factor = |half| scale[(2 * j + half) * SCALED / P::GROUP] * acts.scale[place(at + j, half)];
+            let dot = dot::<S, P>(s, block, j, &acts.q[at + j]);
+            sums.products[j % 2] = s.fma(dot, s.halves(factor(0), factor(1)), sums.products[j % 2]);
+        }
+        at += P::LEN / 32;
+    }
+}
+
+/// The products of sub-block `j` of a block with activations, each lane's summed.
+#[inline(always)]
+fn dot<S: Simd8, P: Packed>(s: S, block: &[u8], j: usize, q: &[i32; 8]) -> S::F {
+    let w = s.load_bytes(&P::quants(s, block, j));
+    s.to_f(s.dot4(s.splat_i(0), w, s.load_i(q), P::BIAS == 128))
+}
+
+/// Scales of a block's groups, and their mins with the bias that `dot4` leaves.
+#[inline(always)]
+fn scales<S: Simd8, P: Packed>(s: S, block: &[u8]) -> ([f32; MAX_GROUPS], [f32; MAX_GROUPS]) {
+    let (mut scale, mut min) = ([0.0; MAX_GROUPS], [0.0; MAX_GROUPS]);
+    P::scales(s, block, &mut scale, &mut min);
     let excess = s.excess(P::BIAS);
     if excess != 0.0 {
-        for g in 0..MAX_GROUPS {
+        for g in 0..P::LEN / P::GROUP {
             min[g] -= excess * scale[g];
         }
     }
     (scale, min)
+}
+
+/// Whether `scales` gives any min.
+#[inline(always)]
+fn has_offsets<S: Simd8, P: Packed>(s: S) -> bool {
+    P::MIN || s.excess(P::BIAS) != 0.0
 }

@@ -171,6 +171,25 @@ impl<const DOT: u8> Simd for Avx2<DOT> {
 impl<const DOT: u8> Simd8 for Avx2<DOT> {
     intrinsics! {
         fn load_bytes(x: &[u8; 32]) -> __m256i { _mm256_loadu_si256(x.as_ptr().cast()) }
+        fn spread(x: __m256, j: usize) -> __m256 {
+            match j {
+                0 => _mm256_permute_ps::<0x00>(x),
+                1 => _mm256_permute_ps::<0x55>(x),
+                2 => _mm256_permute_ps::<0xaa>(x),
+                _ => _mm256_permute_ps::<0xff>(x),
+            }
+        }
+        fn heads(first: [u32; 8], mins: bool) -> ([__m256; 2], __m256) { {
+            // each half of a register gets the scales or the mins of four blocks
+            let [low, high] = std::mem::transmute::<[u32; 8], [__m128i; 2]>(first);
+            let low = _mm_shuffle_epi8(low, _mm_setr_epi8(2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12, 13));
+            let high = _mm_shuffle_epi8(high, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+            let (low, high) = (_mm256_cvtph_ps(low), _mm256_cvtph_ps(high));
+            let (first, second) = (_mm256_extractf128_ps::<1>(low), _mm256_castps256_ps128(high));
+            let scales = [_mm256_set_m128(first, first), _mm256_set_m128(second, second)];
+            let [a, b] = if mins { [low, high] } else { scales };
+            (scales, _mm256_blend_ps::<0xf0>(a, b))
+        } }
         fn halves(low: f32, high: f32) -> __m256 { _mm256_set_m128(_mm_set1_ps(high), _mm_set1_ps(low)) }
     }
 }
