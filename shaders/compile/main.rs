@@ -57,10 +57,11 @@ fn for_browsers() -> bool {
     env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("wasm32")
 }
 
-/// Browsers have no cooperative matrices of wgpu's kind, so their build does without that level's kernels.
+/// Browsers have no integers of 64 bits, and no cooperative matrices of wgpu's kind, so their build does without those levels' kernels.
 fn possible(permutation: &permutations::Permutation) -> bool {
-    let matrix = permutation.file == "mat_mat_matrix" || permutation.defines.contains_key("FORMAT_MATRIX");
-    !matrix || !for_browsers()
+    let defines = |flag| permutation.defines.contains_key(flag);
+    let native = permutation.file == "mat_mat_matrix" || defines("FORMAT_MATRIX") || defines("LEVEL_WIDE");
+    !native || !for_browsers()
 }
 
 /// What naga finds in a permutation, and its pieces. Browsers ask for lines that naga refuses: these come where `BROWSER` is set.

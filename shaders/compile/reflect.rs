@@ -7,6 +7,7 @@ use naga::{AddressSpace, BinaryOperator, Expression, GlobalVariable, Literal, Mo
 /// The rest is what kernels of other levels than `base` need.
 const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32
     .union(Capabilities::SUBGROUP)
+    .union(Capabilities::SHADER_INT64)
     .union(Capabilities::SHADER_FLOAT16)
     .union(Capabilities::COOPERATIVE_MATRIX);
 

@@ -25,7 +25,7 @@ fn op_cases() {
     ops::run_some(&device, Precision::Exact, ops::some_cases("", ops::step(3)));
 }
 
-/// The products, which alone differ, at every other level; those of a few types also in hardware's shapes.
+/// The products, which alone differ, at every other level: each 23rd case; those of a few types also in hardware's shapes.
 mod levels {
     use super::*;
 
@@ -33,13 +33,14 @@ mod levels {
         for hardware_shapes in [false, true] {
             let Some(gpu) = at_level(level, GpuOptions { hardware_shapes, ..Default::default() }) else { return };
             let device: Arc<dyn Device> = gpu;
-            let mut cases = cases_at(level);
             let few = |case: &ops::Case| ["Q4_K", "Q8_0", "F16"].iter().any(|ty| case.name.contains(ty));
-            cases.retain(|case| !hardware_shapes || case.name.contains("cols=256") && few(case));
-            if hardware_shapes {
-                cases.extend(allowed_at(level, few_rows::shapes()));
+            let cases = if hardware_shapes {
                 few_rows::any_cut(&device, level);
-            }
+                let cases = cases_at(level).into_iter().filter(|case| case.name.contains("cols=256") && few(case));
+                cases.chain(allowed_at(level, few_rows::shapes())).collect()
+            } else {
+                cases_at(level)
+            };
             ops::run_some(&device, Precision::Fast, cases);
         }
     }
@@ -47,6 +48,11 @@ mod levels {
     #[test]
     fn subgroup() {
         op_cases(Level::Subgroup);
+    }
+
+    #[test]
+    fn wide() {
+        op_cases(Level::Wide);
     }
 
     #[test]
@@ -153,7 +159,7 @@ mod few_rows {
 
 /// Some cases of products, with what a level allows at `Precision::Fast`.
 fn cases_at(level: Level) -> Vec<ops::Case> {
-    let cases = ops::some_cases("mat_mul", 11);
+    let cases = ops::some_cases("mat_mul", ops::step(23));
     assert!(SUPPORTED.iter().all(|ty| cases.iter().any(|case| case.name.ends_with(&format!("ty={}", ty.name())))));
     allowed_at(level, cases)
 }

@@ -7,7 +7,7 @@ const CHUNK: u32 = 0xFFFFFFFFu;
 fn prepare(local: u32, first: u32, end: u32) {
 }
 
-#ifdef LEVEL_SUBGROUP
+#ifdef LEVEL_SUBGROUP LEVEL_WIDE
 #import shared/lanes
 var<private> own_lane: Sharer;
 
@@ -15,9 +15,9 @@ var<private> own_lane: Sharer;
 fn whole(unit: u32) -> Inputs {
     let s = own_lane;
     let at = unit * 8u + s.lane;
-    var own = Own(weighed(at, x[at]), vec4<f32>(0.0));
+    var own = Own(weighed(at), vec4<f32>(0.0));
     if (SHARERS == 4u) {
-        own.hi = weighed(at + 4u, x[at + 4u]);
+        own.hi = weighed(at + 4u);
     }
     return inputs(array(
         from_lane(own, s, 0u), from_lane(own, s, 1u), from_lane(own, s, 2u), from_lane(own, s, 3u),
@@ -32,8 +32,8 @@ fn own_squares() -> f32 {
 fn whole(unit: u32) -> Inputs {
     let a = unit * 8u;
     return inputs(array(
-        weighed(a, x[a]), weighed(a + 1u, x[a + 1u]), weighed(a + 2u, x[a + 2u]), weighed(a + 3u, x[a + 3u]),
-        weighed(a + 4u, x[a + 4u]), weighed(a + 5u, x[a + 5u]), weighed(a + 6u, x[a + 6u]), weighed(a + 7u, x[a + 7u]),
+        weighed(a), weighed(a + 1u), weighed(a + 2u), weighed(a + 3u),
+        weighed(a + 4u), weighed(a + 5u), weighed(a + 6u), weighed(a + 7u),
     ));
 }
 

@@ -13,7 +13,7 @@ var<workgroup> own_partial: array<f32, 256>;
 var<private> own_local: u32;
 
 fn four(at: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(weighed(at, x[at]), weighed(at + 1u, x[at + 1u]), weighed(at + 2u, x[at + 2u]), weighed(at + 3u, x[at + 3u]));
+    return mat4x4<f32>(weighed(at), weighed(at + 1u), weighed(at + 2u), weighed(at + 3u));
 }
 
 // Makes units first..end ready.

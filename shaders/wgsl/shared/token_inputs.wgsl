@@ -7,16 +7,16 @@ fn scaled(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> mat4x4<f32>
     return mat4x4<f32>(a * INPUT_SCALE, b * INPUT_SCALE, c * INPUT_SCALE, d * INPUT_SCALE);
 }
 
-#ifdef LEVEL_SUBGROUP
+#ifdef LEVEL_SUBGROUP LEVEL_WIDE
 #import shared/lanes
 var<private> own_lane: Sharer;
 // A unit of four tokens' inputs, spread over the lanes.
 alias Source = array<Own, 4>;
 
 fn own_part(at: u32) -> Own {
-    let lo = x[at + own_lane.lane] * INPUT_SCALE;
+    let lo = four_floats(x[at + own_lane.lane]) * INPUT_SCALE;
     if (SHARERS == 4u) {
-        return Own(lo, x[at + own_lane.lane + 4u] * INPUT_SCALE);
+        return Own(lo, four_floats(x[at + own_lane.lane + 4u]) * INPUT_SCALE);
     }
     return Own(lo, lo);
 }
@@ -42,11 +42,15 @@ fn source(base: vec4<u32>, unit: u32) -> Source {
     return base + unit * 8u;
 }
 
+fn scaled_inputs(at: vec4<u32>) -> mat4x4<f32> {
+    return scaled(four_floats(x[at.x]), four_floats(x[at.y]), four_floats(x[at.z]), four_floats(x[at.w]));
+}
+
 // Vec4s i and i + 1 of the unit.
 fn inputs(s: Source, i: u32) -> Block {
     let lo = s + i;
     let hi = lo + 1u;
-    return Block(scaled(x[lo.x], x[lo.y], x[lo.z], x[lo.w]), scaled(x[hi.x], x[hi.y], x[hi.z], x[hi.w]));
+    return Block(scaled_inputs(lo), scaled_inputs(hi));
 }
 #endif
 

@@ -158,8 +158,9 @@ impl Gpu {
         // lanes that load for one another pay where a load costs each lane of a software adapter; on what browsers have they pay
         // less than their self-test takes
         let pays = self.info.kind == DeviceKind::Software && !cfg!(target_arch = "wasm32");
-        if pays && self.offers(Level::Subgroup) {
-            match self.at(Level::Subgroup).await {
+        let best = [Level::Wide, Level::Subgroup].into_iter().find(|&level| self.offers(level));
+        if let (true, Some(level)) = (pays, best) {
+            match self.at(level).await {
                 Ok(gpu) => return gpu,
                 Err(error) => log::warn!("{error}: level 'base' is taken"),
             }

@@ -76,7 +76,7 @@ impl Products {
     pub(super) fn at(mut self, level: Level) -> Self {
         self.one.level = level;
         self.many.level = level;
-        self.many.quads = if self.many.groups == 1 && level == Level::Subgroup { 2 } else { 1 };
+        self.many.quads = if self.many.groups == 1 && level.shares_loads() { 2 } else { 1 };
         self
     }
 
@@ -211,7 +211,7 @@ impl Builder<'_> {
     fn at_level(&mut self, kernel: &str, level: Level, part: &Part<'_>, grid: Grid, constants: &[Field]) {
         // lanes that load for one another: eight, or four in smaller subgroups
         let sharers = if self.weights.gpu.subgroup < 8 { 4 } else { 8 };
-        let sharers = (level == Level::Subgroup).then_some(("SHARERS", sharers));
+        let sharers = level.shares_loads().then_some(("SHARERS", sharers));
         self.call(&level.shader(kernel, part.ty), &part.fields, &part.buffers, grid);
         let constants: Vec<Field> = constants.iter().copied().chain(sharers).collect();
         self.constants(&constants);
