@@ -99,8 +99,8 @@ pub(super) trait Simd: Convert + 'static {
 pub(super) trait Simd8: Simd {
     /// The 32 bytes as they are.
     fn load_bytes(self, x: &[u8; 32]) -> Self::I;
-    /// Lane `j` in lanes 0..4, lane 4 + `j` in lanes 4..8; `j` < 4, a constant after inlining.
-    fn spread(self, x: Self::F, j: usize) -> Self::F;
+    /// For each j < 4: lane j in lanes 0..4, lane 4 + j in lanes 4..8.
+    fn spread(self, x: Self::F) -> [Self::F; 4];
     /// Scales and mins of eight blocks with a `Packed::HEAD`, of which the first four bytes are given: the first four
     /// scales twice, the last four twice, and the mins, or the scales if there are no `mins`.
     #[inline(always)]

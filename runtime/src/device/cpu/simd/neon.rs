@@ -161,13 +161,13 @@ impl<const DOT: bool> Simd for Neon<DOT> {
 impl<const DOT: bool> Simd8 for Neon<DOT> {
     intrinsics! {
         fn load_bytes(x: &[u8; 32]) -> int32x4x2_t { vld1q_s32_x2(x.as_ptr().cast()) }
-        fn spread(x: float32x4x2_t, j: usize) -> float32x4x2_t {
-            match j {
-                0 => float32x4x2_t(vdupq_laneq_f32::<0>(x.0), vdupq_laneq_f32::<0>(x.1)),
-                1 => float32x4x2_t(vdupq_laneq_f32::<1>(x.0), vdupq_laneq_f32::<1>(x.1)),
-                2 => float32x4x2_t(vdupq_laneq_f32::<2>(x.0), vdupq_laneq_f32::<2>(x.1)),
-                _ => float32x4x2_t(vdupq_laneq_f32::<3>(x.0), vdupq_laneq_f32::<3>(x.1)),
-            }
+        fn spread(x: float32x4x2_t) -> [float32x4x2_t; 4] {
+            [
+                float32x4x2_t(vdupq_laneq_f32::<0>(x.0), vdupq_laneq_f32::<0>(x.1)),
+                float32x4x2_t(vdupq_laneq_f32::<1>(x.0), vdupq_laneq_f32::<1>(x.1)),
+                float32x4x2_t(vdupq_laneq_f32::<2>(x.0), vdupq_laneq_f32::<2>(x.1)),
+                float32x4x2_t(vdupq_laneq_f32::<3>(x.0), vdupq_laneq_f32::<3>(x.1)),
+            ]
         }
         fn halves(low: f32, high: f32) -> float32x4x2_t { float32x4x2_t(vdupq_n_f32(low), vdupq_n_f32(high)) }
     }

@@ -59,13 +59,29 @@ fn add_step<S: Simd8, P: Packed, const N: usize>(s: S, bytes: &[u8], acts: ActsS
         }
     }
     for at in (0..N).step_by(SIDE) {
-        let factors = s.mul(scale[at / SIDE], s.load(&acts.scale[2 * at..]));
-        for j in 0..SIDE {
-            let block = &bytes[P::BYTES * (32 * (at + j) / P::LEN)..][..P::BYTES];
-            let dot = dot::<S, P>(s, block, (at + j) % (P::LEN / 32), &acts.q[at + j]);
-            sums.products[j % 2] = s.fma(dot, s.spread(factors, j), sums.products[j % 2]);
-        }
+        let [a, b, c, d] = s.spread(s.mul(scale[at / SIDE], s.load(&acts.scale[2 * at..])));
+        // written out: compilers may leave a loop as one
+        let [even, odd] = sums.products;
+        let even = add_sub_block::<S, P>(s, bytes, acts, at, a, even);
+        let odd = add_sub_block::<S, P>(s, bytes, acts, at + 1, b, odd);
+        let even = add_sub_block::<S, P>(s, bytes, acts, at + 2, c, even);
+        let odd = add_sub_block::<S, P>(s, bytes, acts, at + 3, d, odd);
+        sums.products = [even, odd];
     }
+}
+
+/// sum + the products of sub-block `at` of a step, by their factors.
+#[inline(always)]
+fn add_sub_block<S: Simd8, P: Packed>(
+    s: S,
+    bytes: &[u8],
+    acts: ActsStep<'_>,
+    at: usize,
+    factors: S::F,
+    sum: S::F,
+) -> S::F {
+    let block = &bytes[P::BYTES * (32 * at / P::LEN)..][..P::BYTES];
+    s.fma(dot::<S, P>(s, block, at % (P::LEN / 32), &acts.q[at]), factors, sum)
 }
 
 /// Scales of a step's halves of sub-blocks, as they lie in `Acts`, and mins of its groups; zeros beyond the end.

@@ -181,13 +181,13 @@ impl Simd8 for Simd128 {
         pair_of(x)
     }
     #[inline(always)]
-    fn spread(self, x: Pair, j: usize) -> Pair {
-        match j {
-            0 => x.map(|x| i32x4_shuffle::<0, 0, 0, 0>(x, x)),
-            1 => x.map(|x| i32x4_shuffle::<1, 1, 1, 1>(x, x)),
-            2 => x.map(|x| i32x4_shuffle::<2, 2, 2, 2>(x, x)),
-            _ => x.map(|x| i32x4_shuffle::<3, 3, 3, 3>(x, x)),
-        }
+    fn spread(self, x: Pair) -> [Pair; 4] {
+        [
+            x.map(|x| i32x4_shuffle::<0, 0, 0, 0>(x, x)),
+            x.map(|x| i32x4_shuffle::<1, 1, 1, 1>(x, x)),
+            x.map(|x| i32x4_shuffle::<2, 2, 2, 2>(x, x)),
+            x.map(|x| i32x4_shuffle::<3, 3, 3, 3>(x, x)),
+        ]
     }
     #[inline(always)]
     fn halves(self, low: f32, high: f32) -> Pair {

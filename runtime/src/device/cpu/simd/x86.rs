@@ -171,13 +171,13 @@ impl<const DOT: u8> Simd for Avx2<DOT> {
 impl<const DOT: u8> Simd8 for Avx2<DOT> {
     intrinsics! {
         fn load_bytes(x: &[u8; 32]) -> __m256i { _mm256_loadu_si256(x.as_ptr().cast()) }
-        fn spread(x: __m256, j: usize) -> __m256 {
-            match j {
-                0 => _mm256_permute_ps::<0x00>(x),
-                1 => _mm256_permute_ps::<0x55>(x),
-                2 => _mm256_permute_ps::<0xaa>(x),
-                _ => _mm256_permute_ps::<0xff>(x),
-            }
+        fn spread(x: __m256) -> [__m256; 4] {
+            [
+                _mm256_permute_ps::<0x00>(x),
+                _mm256_permute_ps::<0x55>(x),
+                _mm256_permute_ps::<0xaa>(x),
+                _mm256_permute_ps::<0xff>(x),
+            ]
         }
         fn heads(first: [u32; 8], mins: bool) -> ([__m256; 2], __m256) { {
             // each half of a register gets the scales or the mins of four blocks
