@@ -25,7 +25,8 @@ fn op_cases() {
     ops::run_some(&device, Precision::Exact, ops::some_cases("", ops::step(3)));
 }
 
-/// The products, which alone differ, at every other level: each 23rd case; some also in hardware's shapes.
+/// The products, which alone differ, at every other level: each 23rd case; those of a few types also in hardware's
+/// shapes.
 mod levels {
     use super::*;
 
@@ -33,15 +34,13 @@ mod levels {
         for hardware_shapes in [false, true] {
             let Some(gpu) = at_level(level, GpuOptions { hardware_shapes, ..Default::default() }) else { return };
             let device: Arc<dyn Device> = gpu;
-            let cases = if hardware_shapes {
+            let mut cases = cases_at(level);
+            let few = |case: &ops::Case| ["Q4_K", "Q8_0", "F16"].iter().any(|ty| case.name.contains(ty));
+            cases.retain(|case| !hardware_shapes || case.name.contains("cols=256") && few(case));
+            if hardware_shapes {
+                cases.extend(allowed_at(level, few_rows::shapes()));
                 few_rows::any_cut(&device, level);
-                let cases = cases_at(level)
-                    .into_iter()
-                    .filter(|case| case.name.contains("cols=256") && case.name.ends_with("Q4_K"));
-                cases.chain(allowed_at(level, few_rows::shapes())).collect()
-            } else {
-                cases_at(level)
-            };
+            }
             ops::run_some(&device, Precision::Fast, cases);
         }
     }
