@@ -60,7 +60,10 @@ fn for_browsers() -> bool {
 /// Browsers have no integers of 64 bits, and no cooperative matrices of wgpu's kind, so their build does without those levels' kernels.
 fn possible(permutation: &permutations::Permutation) -> bool {
     let defines = |flag| permutation.defines.contains_key(flag);
-    let native = permutation.file == "mat_mat_matrix" || defines("FORMAT_MATRIX") || defines("LEVEL_WIDE");
+    let native = permutation.file == "mat_mat_matrix"
+        || defines("FORMAT_MATRIX")
+        || defines("LEVEL_TEXEL")
+        || defines("PLANES_TEXTURE");
     !native || !for_browsers()
 }
 

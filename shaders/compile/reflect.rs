@@ -50,6 +50,7 @@ fn binding(module: &Module, index: u32, global: &GlobalVariable) -> Result<Strin
         AddressSpace::Storage { access } => {
             format!("Kind::Storage {{ read_only: {} }}", !access.contains(StorageAccess::STORE))
         }
+        AddressSpace::Handle => "Kind::Texture".into(),
         space => return Err(format!("{name}: address space {space:?} is not bound")),
     };
     Ok(format!("Binding {{ index: {index}, name: {name:?}, kind: {kind} }}"))

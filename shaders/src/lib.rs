@@ -20,6 +20,8 @@ pub enum Kind {
         /// Whether the shader only reads it.
         read_only: bool,
     },
+    /// A texture of one mip level, whose texels are four unsigned words.
+    Texture,
 }
 
 /// One binding of group 0.

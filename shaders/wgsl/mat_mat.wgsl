@@ -84,11 +84,11 @@ fn store_rows(tile: u32, lane: u32, slice: u32, token: u32, rows: u32, acc: mat4
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
-#ifdef LEVEL_SUBGROUP LEVEL_WIDE
+#ifdef LEVEL_SUBGROUP LEVEL_TEXEL
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
 #endif
 ) {
-#ifdef LEVEL_SUBGROUP LEVEL_WIDE
+#ifdef LEVEL_SUBGROUP LEVEL_TEXEL
     own_lane = sharer(subgroup_lane);
 #endif
     let rows = select(run.rows, run.outputs, shape.head != 0u);

@@ -64,11 +64,11 @@ fn store_gated(tile: u32, lane: u32, gate: vec4<f32>, up: vec4<f32>) {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
-#ifdef LEVEL_SUBGROUP LEVEL_WIDE
+#ifdef LEVEL_SUBGROUP LEVEL_TEXEL
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
 #endif
 ) {
-#ifdef LEVEL_SUBGROUP LEVEL_WIDE
+#ifdef LEVEL_SUBGROUP LEVEL_TEXEL
     own_lane = sharer(subgroup_lane);
 #endif
     let gated = GLU > 0u;

@@ -3,7 +3,9 @@
 use gabion::Runtime;
 use gabion::device::cpu::{Cpu, Level};
 #[cfg(feature = "gpu")]
-use gabion::device::gpu::{Gpu, GpuOptions};
+use gabion::device::gpu::{Gpu, GpuOptions, Level as GpuLevel};
+#[cfg(feature = "gpu")]
+use gabion::{Error, device::Precision};
 
 /// A CPU runtime of a level. Its number of threads changes no result.
 pub fn cpu(level: Level, threads: Option<usize>) -> Runtime {
@@ -28,6 +30,25 @@ pub fn gpu(options: GpuOptions) -> Option<std::sync::Arc<Gpu>> {
             eprintln!("skipped: {error}");
             None
         }
+    }
+}
+
+/// The adapter at this level, unless it lacks what the level needs: then `None`, with a message.
+#[cfg(feature = "gpu")]
+pub fn gpu_at(level: GpuLevel, options: GpuOptions) -> Option<std::sync::Arc<Gpu>> {
+    let base = gpu(GpuOptions { level: Some(GpuLevel::Base), ..options.clone() })?;
+    let name = Some(base.info().name.clone());
+    let wanted = GpuOptions { level: Some(level), name_filter: name, allow_software: true, ..options };
+    match pollster::block_on(Gpu::with_options(&wanted)) {
+        Ok(gpu) => {
+            assert_eq!(gpu.levels(Precision::Fast), [level; 2]);
+            Some(gpu)
+        }
+        Err(Error::Device(text)) if text.contains("does not offer") => {
+            eprintln!("skipped: {text}");
+            None
+        }
+        Err(error) => panic!("level {}: {error}", level.name()),
     }
 }
 

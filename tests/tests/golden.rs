@@ -209,6 +209,24 @@ fn default_paths_keep_the_perplexity_on_a_software_gpu() {
     }
 }
 
+/// By hand (`--ignored`), for each level's kernels are compiled: the default level is what the tests above take. Levels with
+/// narrow activations are not exact, so they answer for their perplexity.
+#[test]
+#[ignore = "minutes a level, run by hand"]
+#[cfg(feature = "gpu")]
+fn smollm2_on_every_level_of_a_software_gpu() {
+    use gabion::device::gpu::{GpuOptions, Level};
+    for &level in Level::ALL {
+        let Some(gpu) = devices::gpu_at(level, GpuOptions::default()) else { continue };
+        let runtime = Runtime::from_device(gpu);
+        eprintln!("level {}", level.name());
+        match level.is_exact() {
+            true => check(SMOLLM2, "golden/smollm2.json", &runtime, SOME),
+            false => check_default(SMOLLM2, &runtime, 1, 256),
+        }
+    }
+}
+
 /// A perturbed answer fails each comparison.
 #[test]
 fn the_comparisons_can_fail() {

@@ -10,7 +10,7 @@ use gabion::device::{Batch, CancelFlag, Device, KvType, Outputs, Precision, Stat
 use gabion::graph::WeightId;
 use gabion::quant::SUPPORTED;
 use gabion::{Error, ModelOptions, Result, Runtime, SessionOptions};
-use gabion_tests::devices::{self, gpu};
+use gabion_tests::devices::{self, gpu, gpu_at};
 use gabion_tests::golden::nmse;
 use gabion_tests::{ops, toy};
 
@@ -20,7 +20,7 @@ const ROUNDING: f64 = 1e-9;
 /// Each third case, for each costs a compilation; `STEP=1` runs all.
 #[test]
 fn op_cases() {
-    let Some(gpu) = at_level(Level::Base, GpuOptions::default()) else { return };
+    let Some(gpu) = gpu_at(Level::Base, GpuOptions::default()) else { return };
     let device: Arc<dyn Device> = gpu;
     ops::run_some(&device, Precision::Exact, ops::some_cases("", ops::step(3)));
 }
@@ -32,7 +32,7 @@ mod levels {
 
     fn op_cases(level: Level) {
         for hardware_shapes in [false, true] {
-            let Some(gpu) = at_level(level, GpuOptions { hardware_shapes, ..Default::default() }) else { return };
+            let Some(gpu) = gpu_at(level, GpuOptions { hardware_shapes, ..Default::default() }) else { return };
             let device: Arc<dyn Device> = gpu;
             let mut cases = cases_at(level);
             let few = |case: &ops::Case| ["Q4_K", "Q8_0", "F16"].iter().any(|ty| case.name.contains(ty));
@@ -51,8 +51,8 @@ mod levels {
     }
 
     #[test]
-    fn wide() {
-        op_cases(Level::Wide);
+    fn texel() {
+        op_cases(Level::Texel);
     }
 
     #[test]
@@ -173,7 +173,7 @@ fn allowed_at(level: Level, cases: Vec<ops::Case>) -> Vec<ops::Case> {
 #[test]
 fn exact_is_exact_at_every_level() {
     for &level in Level::ALL {
-        let Some(gpu) = at_level(level, GpuOptions::default()) else { continue };
+        let Some(gpu) = gpu_at(level, GpuOptions::default()) else { continue };
         assert!(gpu.levels(Precision::Exact).iter().all(|level| level.is_exact()));
         let device: Arc<dyn Device> = gpu;
         let some = ops::cases("mat_mul")
@@ -188,7 +188,7 @@ fn exact_is_exact_at_every_level() {
 #[test]
 fn op_cases_in_hardware_shapes_at_default_limits() {
     let options = GpuOptions { default_limits: true, hardware_shapes: true, ..Default::default() };
-    let Some(gpu) = at_level(Level::Base, options) else { return };
+    let Some(gpu) = gpu_at(Level::Base, options) else { return };
     let device: Arc<dyn Device> = gpu;
     let mut cases = ops::some_cases("", 11);
     cases.retain(|case| !few_rows::is_one(case));
@@ -196,24 +196,6 @@ fn op_cases_in_hardware_shapes_at_default_limits() {
     cases.extend(few_rows::shapes());
     ops::run_some(&device, Precision::Exact, cases);
     few_rows::any_cut(&device, Level::Base);
-}
-
-/// The adapter at this level, unless it lacks what the level needs: then `None`, with a message.
-fn at_level(level: Level, options: GpuOptions) -> Option<Arc<Gpu>> {
-    let base = gpu(GpuOptions { level: Some(Level::Base), ..options.clone() })?;
-    let name = Some(base.info().name.clone());
-    let wanted = GpuOptions { level: Some(level), name_filter: name, allow_software: true, ..options };
-    match pollster::block_on(Gpu::with_options(&wanted)) {
-        Ok(gpu) => {
-            assert_eq!(gpu.levels(Precision::Fast), [level; 2]);
-            Some(gpu)
-        }
-        Err(Error::Device(text)) if text.contains("does not offer") => {
-            eprintln!("skipped: {text}");
-            None
-        }
-        Err(error) => panic!("level {}: {error}", level.name()),
-    }
 }
 
 /// What was chosen by timing is kept, taken again, and worth nothing when damaged; no folder is no harm.
@@ -409,7 +391,7 @@ fn an_unknown_adapter_is_an_error_that_names_the_others() {
 fn a_token_takes_few_launches() {
     for (toy, layers, each) in [(toy::llama(), 2, 8), (toy::gemma3(), 3, 10)] {
         for (&level, hardware_shapes) in Level::ALL.iter().flat_map(|level| [(level, false), (level, true)]) {
-            let Some(gpu) = at_level(level, GpuOptions { hardware_shapes, ..Default::default() }) else { continue };
+            let Some(gpu) = gpu_at(level, GpuOptions { hardware_shapes, ..Default::default() }) else { continue };
             let model = toy.load(&Runtime::from_device(gpu), &ModelOptions::default()).unwrap();
             let launches = model.session(&SessionOptions::default()).unwrap().launches();
             assert!(launches > layers && launches <= each * layers + 4, "{launches} at level {}", level.name());

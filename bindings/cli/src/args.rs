@@ -43,7 +43,7 @@ pub(crate) struct Global {
     /// Threads of the CPU device [default: one per core]
     #[arg(short, long, global = true, env = "GABION_THREADS", value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,
-    /// Capability level of a GPU's kernels: base, subgroup, wide, int8, f16 or matrix [default: the best that pays]; `bench`
+    /// Capability level of a GPU's kernels: base, subgroup, texel, int8, f16 or matrix [default: the best that pays]; `bench`
     /// takes several, comma-separated
     #[arg(long, global = true, env = "GABION_LEVEL", value_name = "LEVEL")]
     pub(crate) level: Option<String>,

@@ -5,7 +5,7 @@
 #import shared/eight
 
 fn vector_at(index: u32) -> u32 {
-    let word = scales[arrayLength(&scales) - VECTORS / 2u + index / 2u];
+    let word = scale_word(scale_words() - VECTORS / 2u + index / 2u);
     return (word >> (16u * (index & 1u))) & 0xFFFFu;
 }
 

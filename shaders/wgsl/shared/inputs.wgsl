@@ -7,7 +7,7 @@ const CHUNK: u32 = 0xFFFFFFFFu;
 fn prepare(local: u32, first: u32, end: u32) {
 }
 
-#ifdef LEVEL_SUBGROUP LEVEL_WIDE
+#ifdef LEVEL_SUBGROUP LEVEL_TEXEL
 #import shared/lanes
 var<private> own_lane: Sharer;
 

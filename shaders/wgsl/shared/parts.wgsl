@@ -2,14 +2,14 @@
 #import shared/planes
 
 fn half_quad(tile: u32, unit: u32, r: u32) -> vec2<u32> {
-    let q = four_words(quants[(tile * (shape.units / 2u) + unit / 2u) * TILE + r]);
+    let q = quad((tile * (shape.units / 2u) + unit / 2u) * TILE + r);
     return select(q.xy, q.zw, (unit & 1u) != 0u);
 }
 
 fn quarter_quad(tile: u32, unit: u32, r: u32) -> u32 {
     let at = (tile * (shape.units / 4u) + unit / 4u) * TILE + r;
-#ifdef LEVEL_WIDE
-    return u32(quants[at][(unit & 3u) / 2u] >> (32u * (unit & 1u)));
+#ifdef LEVEL_TEXEL PLANES_TEXTURE
+    return quad(at)[unit & 3u];
 #else
     return quants[at][unit & 3u];
 #endif

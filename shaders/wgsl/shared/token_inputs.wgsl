@@ -7,7 +7,7 @@ fn scaled(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> mat4x4<f32>
     return mat4x4<f32>(a * INPUT_SCALE, b * INPUT_SCALE, c * INPUT_SCALE, d * INPUT_SCALE);
 }
 
-#ifdef LEVEL_SUBGROUP LEVEL_WIDE
+#ifdef LEVEL_SUBGROUP LEVEL_TEXEL
 #import shared/lanes
 var<private> own_lane: Sharer;
 // A unit of four tokens' inputs, spread over the lanes.

@@ -402,7 +402,7 @@ impl Case {
     #[cfg(feature = "gpu")]
     pub fn at_level(self, level: Level) -> Self {
         let fast = match level {
-            Level::Base | Level::Subgroup | Level::Wide => self.exact,
+            Level::Base | Level::Subgroup | Level::Texel => self.exact,
             Level::Int8 => self.fast,
             Level::F16 | Level::Matrix => self.half,
         };

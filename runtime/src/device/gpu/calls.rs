@@ -99,7 +99,7 @@ impl Builder<'_> {
 
     pub(super) fn vector(&self, id: WeightId) -> Slice {
         let bytes = Some(4 * self.plan().weight(id).cols as u64);
-        Slice { buffer: (*self.weights.arena).clone(), offset: self.weights.placement.vectors[&id], bytes }
+        Slice::part(&self.weights.arena, self.weights.placement.vectors[&id], bytes)
     }
 
     /// A vector, or what stands for one that is missing and never read: all of them.
@@ -192,15 +192,21 @@ impl Builder<'_> {
             let mut buffers = self.planes(piece.slab);
             buffers.push(("out", self.slice(out)));
             let x = cols.div_ceil(EMBED_COLUMNS).div_ceil(WIDTH);
-            self.call(&format!("embed.{}", layout.name), &fields, &buffers, self.per_row(x));
+            self.call(&self.of_planes("embed", layout.name), &fields, &buffers, self.per_row(x));
         }
     }
 
     /// The planes of a slab; a type without a second plane has no binding for it.
     pub(super) fn planes(&self, slab: usize) -> Vec<(&'static str, Slice)> {
         let planes = &self.weights.planes[slab];
-        let scales = planes.scales.as_ref().map(|scales| ("scales", Slice::whole(scales)));
-        [("quants", Slice::whole(&planes.quants))].into_iter().chain(scales).collect()
+        let scales = planes.scales.as_ref().map(|scales| ("scales", scales.slice()));
+        [("quants", planes.quants.slice())].into_iter().chain(scales).collect()
+    }
+
+    /// The shader of a kernel without levels for a type of weights.
+    pub(super) fn of_planes(&self, kernel: &str, ty: &str) -> String {
+        let planes = if self.weights.products.textures() { "texture" } else { "buffer" };
+        format!("{kernel}.{ty}.{planes}")
     }
 
     fn norm(

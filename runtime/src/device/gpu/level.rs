@@ -19,9 +19,9 @@ pub enum Level {
     Base,
     /// Subgroups of four lanes or more: lanes load inputs for one another.
     Subgroup,
-    /// The same, and memory is read 64 bits at a time: for drivers of CPUs that load each lane's words one after another, such as
-    /// lavapipe's. Natively only.
-    Wide,
+    /// The same; weights are textures, whose texels are gathered, and inputs are read 64 bits at a time: for drivers of CPUs that
+    /// load each lane's words from a buffer one after another, such as lavapipe's. Natively only.
+    Texel,
     /// Activations in 8 bits, 16 under one scale, and dot products of bytes: nearly every WGSL has them, but they are slow without
     /// hardware's help.
     Int8,
@@ -34,14 +34,14 @@ pub enum Level {
 
 impl Level {
     /// All, plainest first.
-    pub const ALL: &[Level] = &[Level::Base, Level::Subgroup, Level::Wide, Level::Int8, Level::F16, Level::Matrix];
+    pub const ALL: &[Level] = &[Level::Base, Level::Subgroup, Level::Texel, Level::Int8, Level::F16, Level::Matrix];
 
     /// Its name, as `from_name` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Level::Base => "base",
             Level::Subgroup => "subgroup",
-            Level::Wide => "wide",
+            Level::Texel => "texel",
             Level::Int8 => "int8",
             Level::F16 => "f16",
             Level::Matrix => "matrix",
@@ -60,7 +60,7 @@ impl Level {
 
     /// Whether lanes load inputs for one another.
     pub(super) fn shares_loads(self) -> bool {
-        matches!(self, Level::Subgroup | Level::Wide)
+        matches!(self, Level::Subgroup | Level::Texel)
     }
 
     /// The adapter's features that it needs. wgpu knows nothing of subgroups in browsers (see `browser.rs`).
@@ -69,7 +69,7 @@ impl Level {
             Level::Base | Level::Int8 => wgpu::Features::empty(),
             Level::Subgroup if cfg!(target_arch = "wasm32") => wgpu::Features::empty(),
             Level::Subgroup => wgpu::Features::SUBGROUP,
-            Level::Wide => wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64,
+            Level::Texel => wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64,
             Level::F16 => wgpu::Features::SHADER_F16,
             Level::Matrix => {
                 wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP
@@ -90,7 +90,7 @@ impl Level {
         };
         let more = match self {
             Level::Base | Level::F16 => true,
-            Level::Subgroup | Level::Wide => info.subgroup_min_size >= 4,
+            Level::Subgroup | Level::Texel => info.subgroup_min_size >= 4,
             Level::Int8 => has_dot_products(),
             Level::Matrix => matrices(),
         };
@@ -109,7 +109,7 @@ impl Level {
     /// The format that the rows of a batch are packed into first (`shaders/wgsl/pack_rows.wgsl`), and its bytes for a unit.
     pub(super) fn packing(self) -> Option<(&'static str, usize)> {
         match self {
-            Level::Base | Level::Subgroup | Level::Wide => None,
+            Level::Base | Level::Subgroup | Level::Texel => None,
             Level::Int8 => Some(("int8", 48)),
             Level::F16 => Some(("f16", 80)),
             Level::Matrix => Some(("matrix", 64)),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::Gpu;
 use super::memory::{GpuBuffer, STORAGE, padded};
 use super::placement::{Limits, Piece, Placement, Slab};
-use super::planes::TILE;
+use super::plane::{Plane, max_texture_bytes, plane_bytes};
+use super::planes::{Quad, TILE};
 use super::products::Products;
 use super::program;
 use super::state::GpuState;
@@ -21,10 +22,10 @@ use crate::quant::TensorType;
 /// Bytes written before they are flushed: natively, each write waits in staging memory until a submit.
 const FLUSH_BYTES: usize = 32 << 20;
 
-/// The plane buffers of a slab; `scales` is missing for types without a second plane.
+/// The planes of a slab; `scales` is missing for types without a second plane.
 pub(super) struct Planes {
-    pub(super) quants: GpuBuffer,
-    pub(super) scales: Option<GpuBuffer>,
+    pub(super) quants: Plane,
+    pub(super) scales: Option<Plane>,
 }
 
 /// A model's weights on the GPU.
@@ -73,13 +74,13 @@ impl GpuLoader {
     /// Makes room for every weight of the plan.
     pub(super) fn new(gpu: Arc<Gpu>, plan: Arc<Plan>, precision: Precision) -> Result<Self> {
         let placement = place(&gpu, &plan)?;
+        let products = gpu.products(precision);
         let planes = placement.slabs.iter().map(|slab| planes(&gpu, slab)).collect::<Result<Vec<_>>>()?;
         let arena = gpu.buffer("norms and biases", placement.arena_bytes, STORAGE)?;
-        let buffers = planes.iter().flat_map(|p| [Some(&p.quants), p.scales.as_ref()]).flatten().chain([&arena]);
-        let bytes = buffers.map(|buffer| buffer.size()).sum();
+        let planes_of_all = planes.iter().flat_map(|p| [Some(&p.quants), p.scales.as_ref()]).flatten();
+        let bytes = planes_of_all.map(Plane::bytes).sum::<u64>() + arena.size();
         let progress = vec![Progress::default(); plan.weights.len()];
         let factors = HashMap::new();
-        let products = gpu.products(precision);
         let weights = GpuWeights { gpu, plan, products, placement, planes, arena, factors, bytes };
         Ok(Self {
             #[cfg(not(target_arch = "wasm32"))]
@@ -128,9 +129,9 @@ impl GpuLoader {
         let (quad_bytes, scale_bytes) = layout.tile_bytes(weight.cols);
         let planes = &self.weights.planes[piece.slab];
         let queue = &self.weights.gpu.queue;
-        queue.write_buffer(&planes.quants, (tile * quad_bytes) as u64, bytemuck::cast_slice(&quads));
-        if let Some(buffer) = &planes.scales {
-            queue.write_buffer(buffer, (tile * scale_bytes) as u64, bytemuck::cast_slice(&scales));
+        planes.quants.write(queue, tile * quad_bytes / size_of::<Quad>(), &quads);
+        if let Some(plane) = &planes.scales {
+            plane.write(queue, tile * scale_bytes / size_of::<u32>(), &scales);
         }
         self.written(quads.len() * 16 + scales.len() * 4)
     }
@@ -165,19 +166,21 @@ impl GpuLoader {
 fn place(gpu: &Gpu, plan: &Plan) -> Result<Placement> {
     program::check(plan)?;
     let alignment = u64::from(gpu.limits.min_storage_buffer_offset_alignment.max(4));
-    Placement::new(plan, Limits { binding: gpu.max_storage_bytes(), alignment })
+    let textures = if gpu.products.textures() { max_texture_bytes(&gpu.limits) } else { u64::MAX };
+    Placement::new(plan, Limits { binding: gpu.max_storage_bytes().min(textures), alignment })
 }
 
 /// Bytes that a plan's weights will take.
 pub(super) fn weight_bytes(gpu: &Gpu, plan: &Plan) -> Result<u64> {
     let placement = place(gpu, plan)?;
-    let planes = placement.slabs.iter().map(plane_bytes);
-    let planes = planes.map(|(quants, scales)| padded(quants).saturating_add(scales.map_or(0, padded)));
+    let bytes = |plane| plane_bytes(plane, gpu.products.textures());
+    let planes = placement.slabs.iter().map(slab_bytes);
+    let planes = planes.map(|(quants, scales)| bytes(quants).saturating_add(scales.map_or(0, bytes)));
     Ok(planes.fold(padded(placement.arena_bytes), u64::saturating_add))
 }
 
 /// Bytes of a slab's planes.
-fn plane_bytes(slab: &Slab) -> (u64, Option<u64>) {
+fn slab_bytes(slab: &Slab) -> (u64, Option<u64>) {
     let tiles = slab.rows.div_ceil(TILE) as u64;
     let (quads, scales) = slab.layout.tile_bytes(slab.cols);
     let scales = (scales > 0).then(|| tiles * scales as u64 + slab.layout.table_bytes() as u64);
@@ -185,14 +188,13 @@ fn plane_bytes(slab: &Slab) -> (u64, Option<u64>) {
 }
 
 fn planes(gpu: &Gpu, slab: &Slab) -> Result<Planes> {
-    let (quants, scales) = plane_bytes(slab);
-    let quants = gpu.buffer("weights", quants, STORAGE)?;
+    let (quants, scales) = slab_bytes(slab);
+    let textures = gpu.products.textures();
+    let quants = Plane::new::<Quad>(gpu, "weights", quants, textures)?;
     let Some(bytes) = scales else { return Ok(Planes { quants, scales: None }) };
-    let scales = gpu.buffer("weight scales", bytes, STORAGE)?;
-    let table = slab.layout.table;
-    if !table.is_empty() {
-        gpu.queue.write_buffer(&scales, bytes - slab.layout.table_bytes() as u64, bytemuck::cast_slice(table));
-    }
+    let scales = Plane::new::<u32>(gpu, "weight scales", bytes, textures)?;
+    let table: Vec<u32> = slab.layout.table.chunks_exact(2).map(|v| u32::from(v[0]) | u32::from(v[1]) << 16).collect();
+    scales.write(&gpu.queue, scales.bytes() as usize / size_of::<u32>() - table.len(), &table);
     Ok(Planes { quants, scales: Some(scales) })
 }
 

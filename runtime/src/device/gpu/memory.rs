@@ -80,25 +80,25 @@ impl Gpu {
         }
         self.check()?;
         let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
-        let buffer = self.allocate(&descriptor).map(GpuBuffer).ok_or_else(refused)?;
+        let buffer = self.allocated(|| self.device.create_buffer(&descriptor)).map(GpuBuffer).ok_or_else(refused)?;
         self.health.check(what, bytes)?;
         Ok(buffer)
     }
 
     /// Browsers answer an error scope later; there the uncaptured-error callback reports, and the next run returns it.
     #[cfg(target_arch = "wasm32")]
-    fn allocate(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Option<wgpu::Buffer> {
-        Some(self.device.create_buffer(descriptor))
+    pub(super) fn allocated<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
+        Some(make())
     }
 
     /// `None` where memory is short. Natively a scope's answer is there at once.
     #[cfg(not(target_arch = "wasm32"))]
-    fn allocate(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Option<wgpu::Buffer> {
+    pub(super) fn allocated<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
         use std::future::Future as _;
         use std::task::{Context, Poll, Waker};
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = self.device.create_buffer(descriptor);
+        let made = make();
         let answer = std::pin::pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop()));
-        if matches!(answer, Poll::Ready(None)) { Some(buffer) } else { None }
+        if matches!(answer, Poll::Ready(None)) { Some(made) } else { None }
     }
 }

@@ -23,6 +23,7 @@ mod memory;
 mod pick;
 mod pipeline;
 mod placement;
+mod plane;
 mod planes;
 mod products;
 mod program;
@@ -158,11 +159,10 @@ impl Gpu {
         // lanes that load for one another pay where a load costs each lane of a software adapter; on what browsers have they pay
         // less than their self-test takes
         let pays = self.info.kind == DeviceKind::Software && !cfg!(target_arch = "wasm32");
-        let best = [Level::Wide, Level::Subgroup].into_iter().find(|&level| self.offers(level));
-        if let (true, Some(level)) = (pays, best) {
+        for level in [Level::Texel, Level::Subgroup].into_iter().filter(|&level| pays && self.offers(level)) {
             match self.at(level).await {
                 Ok(gpu) => return gpu,
-                Err(error) => log::warn!("{error}: level 'base' is taken"),
+                Err(error) => log::warn!("{error}: a plainer one is taken"),
             }
         }
         self.clone()

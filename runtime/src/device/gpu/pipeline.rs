@@ -26,23 +26,32 @@ pub(super) struct Cache {
     pub(super) driver: Option<super::driver_cache::DriverCache>,
 }
 
-/// Part of a buffer.
+/// What a kernel is bound to.
 #[derive(Clone)]
-pub(super) struct Slice {
-    pub(super) buffer: wgpu::Buffer,
-    pub(super) offset: u64,
-    /// `None`: to its end.
-    pub(super) bytes: Option<u64>,
+pub(super) enum Slice {
+    /// Part of a buffer; `bytes` is `None` where it reaches to its end.
+    Buffer { buffer: wgpu::Buffer, offset: u64, bytes: Option<u64> },
+    /// A whole texture.
+    Texture(wgpu::TextureView),
 }
 
 impl Slice {
     pub(super) fn whole(buffer: &wgpu::Buffer) -> Self {
-        Self { buffer: buffer.clone(), offset: 0, bytes: None }
+        Self::part(buffer, 0, None)
+    }
+
+    pub(super) fn part(buffer: &wgpu::Buffer, offset: u64, bytes: Option<u64>) -> Self {
+        Self::Buffer { buffer: buffer.clone(), offset, bytes }
     }
 
     fn binding(&self) -> wgpu::BindingResource<'_> {
-        let size = self.bytes.and_then(wgpu::BufferSize::new);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: self.offset, size })
+        match self {
+            Self::Buffer { buffer, offset, bytes } => {
+                let size = bytes.and_then(wgpu::BufferSize::new);
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: *offset, size })
+            }
+            Self::Texture(view) => wgpu::BindingResource::TextureView(view),
+        }
     }
 }
 
@@ -115,16 +124,17 @@ impl Gpu {
 }
 
 fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let ty = match binding.kind {
-        Kind::Uniform { .. } => wgpu::BufferBindingType::Uniform,
-        Kind::Storage { read_only } => wgpu::BufferBindingType::Storage { read_only },
+        Kind::Uniform { .. } => buffer(wgpu::BufferBindingType::Uniform),
+        Kind::Storage { read_only } => buffer(wgpu::BufferBindingType::Storage { read_only }),
+        Kind::Texture => wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Uint,
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        },
     };
-    wgpu::BindGroupLayoutEntry {
-        binding: binding.index,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-        count: None,
-    }
+    wgpu::BindGroupLayoutEntry { binding: binding.index, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None }
 }
 
 /// The bytes of a shader's uniform struct with these fields; all of them must be given, and no others.
@@ -135,7 +145,7 @@ pub(super) fn uniform(shader: &Shader, values: &[(&str, u32)]) -> Result<Vec<u8>
         .iter()
         .find_map(|binding| match binding.kind {
             Kind::Uniform { size, fields } => Some((size, fields)),
-            Kind::Storage { .. } => None,
+            Kind::Storage { .. } | Kind::Texture => None,
         })
         .ok_or_else(|| wrong("it has no uniform".into()))?;
     if values.len() != fields.len() {

@@ -80,6 +80,11 @@ impl Products {
         self
     }
 
+    /// Whether planes of weights are textures.
+    pub(super) fn textures(&self) -> bool {
+        self.one.level == Level::Texel
+    }
+
     /// The same at levels that keep f32 activations.
     pub(super) fn exact(mut self) -> Self {
         for level in [&mut self.one.level, &mut self.many.level] {
@@ -170,7 +175,7 @@ impl Builder<'_> {
             ("pair", (rows / TILE) as u32),
         ];
         let none = self.optional(None);
-        let bias = segment.bias.map(|offset| Slice { offset, bytes: Some(4 * segment.rows as u64), ..none.clone() });
+        let bias = segment.bias.map(|offset| Slice::part(&self.weights.arena, offset, Some(4 * segment.rows as u64)));
         let mut buffers = self.planes(segment.slab);
         buffers.extend([("bias", bias.unwrap_or(none)), ("norm", self.optional(product.norm))]);
         buffers.push(("out", self.slice(product.out)));

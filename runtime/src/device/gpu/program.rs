@@ -253,7 +253,7 @@ impl Maker<'_> {
         let (offset, bytes) = (self.bytes.len() as u64, fields.len() as u64);
         self.bytes.extend_from_slice(&fields);
         self.bytes.resize((offset + self.step) as usize, 0);
-        call.buffers.push(("shape", Slice { buffer: (**self.uniforms).clone(), offset, bytes: Some(bytes) }));
+        call.buffers.push(("shape", Slice::part(self.uniforms, offset, Some(bytes))));
         let group = gpu.bind(&pipeline, &call.buffers)?;
         Ok(Dispatch { pipeline, group, grid: call.grid })
     }

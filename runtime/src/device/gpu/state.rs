@@ -29,6 +29,8 @@ use crate::graph::{AttentionPlan, BufId, Op, Plan};
 const LOGITS_BYTES: usize = 32 << 20;
 /// How long one submit may keep the GPU busy: well under any watchdog, and the time a cancellation takes.
 const SUBMIT_TIME: Duration = Duration::from_millis(200);
+/// Rows that an invocation of mat_mat makes together at most: fewer take as long.
+const TOGETHER: usize = 8;
 
 /// Words of `shaders/wgsl/shared/fields.wgsl` before the tokens.
 const RUN_HEADER: usize = 7;
@@ -243,11 +245,11 @@ struct Pace {
 }
 
 impl Pace {
-    /// Rows are kept a multiple of what mat_mat takes together, and grow no more than fourfold at a time.
+    /// Rows are kept a multiple of `TOGETHER`, and grow no more than fourfold at a time.
     fn observe(&mut self, rows: usize, time: Duration) {
         let fitting = rows as f64 * SUBMIT_TIME.as_secs_f64() / time.as_secs_f64().max(1e-6);
-        let next = (fitting as usize).min(4 * rows) / 8 * 8;
-        self.rows = next.clamp(4.min(self.most), self.most);
+        let next = (fitting as usize).min(4 * rows) / TOGETHER * TOGETHER;
+        self.rows = next.clamp(TOGETHER.min(self.most), self.most);
     }
 }
 
@@ -464,5 +466,27 @@ impl GpuState {
             }
         };
         gpu.read(&self.buffers.readback, bytes, None, append).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn submits_follow_the_time_and_fill_tiles() {
+        let mut pace = Pace { rows: 8, most: 128 };
+        let mut next = |rows, millis| {
+            pace.observe(rows, Duration::from_millis(millis));
+            pace.rows
+        };
+        assert_eq!(next(8, 1), 32); // no more than fourfold
+        assert_eq!(next(32, 40), 128);
+        assert_eq!(next(128, 400), 64);
+        assert_eq!(next(64, 700), 16); // 18 would fit
+        assert_eq!(next(16, 9000), 8); // fewer take as long
+        let mut short = Pace { rows: 5, most: 5 };
+        short.observe(5, Duration::from_millis(9000));
+        assert_eq!(short.rows, 5);
     }
 }

@@ -80,7 +80,7 @@ impl Builder<'_> {
                 buffers.push(("bias", self.optional(linear.bias)));
                 buffers.extend([("x", self.slice(x)), ("routes", numbers), ("out", self.slice(out))]);
                 let grid = self.per_row((n.div_ceil(TILE) * places.parts) as u32);
-                self.call(&format!("mat_vec_experts.{}", layout.name), &fields, &buffers, grid);
+                self.call(&self.of_planes("mat_vec_experts", layout.name), &fields, &buffers, grid);
                 self.constants(&[("SPLIT", SPLIT), ("ROUTED", u32::from(routes.is_some()))]);
             }
             column += n;
