@@ -5,7 +5,10 @@ use gabion::device::cpu::{Cpu, Level};
 #[cfg(feature = "gpu")]
 use gabion::device::gpu::{Gpu, GpuOptions, Level as GpuLevel};
 #[cfg(feature = "gpu")]
-use gabion::{Error, device::Precision};
+use gabion::{
+    Error,
+    device::{Device, Precision},
+};
 
 /// A CPU runtime of a level. Its number of threads changes no result.
 pub fn cpu(level: Level, threads: Option<usize>) -> Runtime {
