@@ -1,7 +1,10 @@
 //! Validates a shader and reads its bindings, uniform fields and workgroup size from it.
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, BinaryOperator, Expression, GlobalVariable, Literal, Module, StorageAccess, TypeInner};
+use naga::{
+    AddressSpace, BinaryOperator, Expression, GlobalVariable, ImageClass, Literal, Module, StorageAccess,
+    StorageFormat, TypeInner,
+};
 
 /// Core WGSL that naga guards because OpenGL ES lacks it: `unpack2x16float` and `pack2x16float`.
 /// The rest is what kernels of other levels than `base` need.
@@ -50,10 +53,25 @@ fn binding(module: &Module, index: u32, global: &GlobalVariable) -> Result<Strin
         AddressSpace::Storage { access } => {
             format!("Kind::Storage {{ read_only: {} }}", !access.contains(StorageAccess::STORE))
         }
-        AddressSpace::Handle => "Kind::Texture".into(),
+        AddressSpace::Handle => texture(module, global)?,
         space => return Err(format!("{name}: address space {space:?} is not bound")),
     };
     Ok(format!("Binding {{ index: {index}, name: {name:?}, kind: {kind} }}"))
+}
+
+/// A storage texture that is read.
+fn texture(module: &Module, global: &GlobalVariable) -> Result<String, String> {
+    let TypeInner::Image { class: ImageClass::Storage { format, access: StorageAccess::LOAD }, .. } =
+        module.types[global.ty].inner
+    else {
+        return Err("a texture is a storage texture that is only read".into());
+    };
+    let words = match format {
+        StorageFormat::R32Uint => 1,
+        StorageFormat::Rgba32Uint => 4,
+        format => return Err(format!("texels of {format:?}")),
+    };
+    Ok(format!("Kind::Texture {{ words: {words} }}"))
 }
 
 fn uniform(module: &Module, global: &GlobalVariable) -> Result<String, String> {

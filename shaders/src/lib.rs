@@ -20,8 +20,11 @@ pub enum Kind {
         /// Whether the shader only reads it.
         read_only: bool,
     },
-    /// A texture of one mip level, whose texels are four unsigned words.
-    Texture,
+    /// A storage texture in two dimensions that the shader reads.
+    Texture {
+        /// Unsigned words of a texel: one or four.
+        words: u32,
+    },
 }
 
 /// One binding of group 0.

@@ -5,10 +5,10 @@ const TILE: u32 = 32u;
 #ifdef LEVEL_TEXEL PLANES_TEXTURE
 // texels of a row: 16 KiB (runtime/src/device/gpu/plane.rs)
 const QUADS_WIDTH: u32 = 1024u;
-@group(0) @binding(2) var quants: texture_2d<u32>;
+@group(0) @binding(2) var quants: texture_storage_2d<rgba32uint, read>;
 
 fn quad(at: u32) -> vec4<u32> {
-    return textureLoad(quants, vec2<u32>(at % QUADS_WIDTH, at / QUADS_WIDTH), 0);
+    return textureLoad(quants, vec2<u32>(at % QUADS_WIDTH, at / QUADS_WIDTH));
 }
 #else
 @group(0) @binding(2) var<storage, read> quants: array<vec4<u32>>;

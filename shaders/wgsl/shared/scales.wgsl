@@ -2,10 +2,10 @@
 #ifdef LEVEL_TEXEL PLANES_TEXTURE
 // texels of a row: 16 KiB (runtime/src/device/gpu/plane.rs)
 const WORDS_WIDTH: u32 = 4096u;
-@group(0) @binding(3) var scales: texture_2d<u32>;
+@group(0) @binding(3) var scales: texture_storage_2d<r32uint, read>;
 
 fn scale_word(at: u32) -> u32 {
-    return textureLoad(scales, vec2<u32>(at % WORDS_WIDTH, at / WORDS_WIDTH), 0).x;
+    return textureLoad(scales, vec2<u32>(at % WORDS_WIDTH, at / WORDS_WIDTH)).x;
 }
 
 fn scale_words() -> u32 {

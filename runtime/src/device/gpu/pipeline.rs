@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gabion_shaders::{Binding, Kind, Shader};
 
 use super::Gpu;
+use super::plane::texel_format;
 use crate::error::{Error, Result};
 
 /// Values of a shader's `override` constants.
@@ -128,10 +129,10 @@ fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
     let ty = match binding.kind {
         Kind::Uniform { .. } => buffer(wgpu::BufferBindingType::Uniform),
         Kind::Storage { read_only } => buffer(wgpu::BufferBindingType::Storage { read_only }),
-        Kind::Texture => wgpu::BindingType::Texture {
-            sample_type: wgpu::TextureSampleType::Uint,
+        Kind::Texture { words } => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: texel_format(words as usize),
             view_dimension: wgpu::TextureViewDimension::D2,
-            multisampled: false,
         },
     };
     wgpu::BindGroupLayoutEntry { binding: binding.index, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None }
@@ -145,7 +146,7 @@ pub(super) fn uniform(shader: &Shader, values: &[(&str, u32)]) -> Result<Vec<u8>
         .iter()
         .find_map(|binding| match binding.kind {
             Kind::Uniform { size, fields } => Some((size, fields)),
-            Kind::Storage { .. } | Kind::Texture => None,
+            Kind::Storage { .. } | Kind::Texture { .. } => None,
         })
         .ok_or_else(|| wrong("it has no uniform".into()))?;
     if values.len() != fields.len() {

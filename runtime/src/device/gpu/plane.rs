@@ -37,6 +37,11 @@ pub(super) fn max_texture_bytes(limits: &wgpu::Limits) -> u64 {
     ROW_BYTES as u64 * u64::from(limits.max_texture_dimension_2d)
 }
 
+/// The format of texels of one word or of four.
+pub(super) fn texel_format(words: usize) -> TextureFormat {
+    if words == 4 { TextureFormat::Rgba32Uint } else { TextureFormat::R32Uint }
+}
+
 impl Plane {
     /// Zeroes, at least `bytes` bytes of texels of type `T`.
     pub(super) fn new<T: NoUninit>(gpu: &Gpu, what: &str, bytes: u64, texture: bool) -> Result<Self> {
@@ -49,7 +54,6 @@ impl Plane {
             return Err(refused());
         }
         gpu.check()?;
-        let format = if size_of::<T>() == 16 { TextureFormat::Rgba32Uint } else { TextureFormat::R32Uint };
         let width = (ROW_BYTES / size_of::<T>()) as u32;
         let height = (size / ROW_BYTES as u64) as u32;
         let descriptor = wgpu::TextureDescriptor {
@@ -58,8 +62,8 @@ impl Plane {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            format,
-            usage: TextureUsages::TEXTURE_BINDING | TextureUsages::COPY_DST,
+            format: texel_format(size_of::<T>() / 4),
+            usage: TextureUsages::STORAGE_BINDING | TextureUsages::COPY_DST,
             view_formats: &[],
         };
         let texture = gpu.allocated(|| gpu.device.create_texture(&descriptor)).map(GpuTexture).ok_or_else(refused)?;
