@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 
 /// Bytes of a texture's row, as `shaders/wgsl/shared/planes.wgsl` and `scales.wgsl` have it.
 const ROW_BYTES: usize = 16 << 10;
+/// Bytes of four rows: textures are that many at a time, as lavapipe allocates them, so that what they take is known.
+const ROWS_BYTES: u64 = 4 * ROW_BYTES as u64;
 
 /// A list of texels: words or quadruples of them.
 pub(super) enum Plane {
@@ -29,7 +31,7 @@ impl Drop for GpuTexture {
 
 /// Bytes that a plane of at least `bytes` bytes really has.
 pub(super) fn plane_bytes(bytes: u64, texture: bool) -> u64 {
-    if texture { bytes.max(1).div_ceil(ROW_BYTES as u64).saturating_mul(ROW_BYTES as u64) } else { padded(bytes) }
+    if texture { bytes.max(1).div_ceil(ROWS_BYTES).saturating_mul(ROWS_BYTES) } else { padded(bytes) }
 }
 
 /// Most bytes of one texture.
@@ -151,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn planes_are_whole_rows_of_textures() {
-        for (bytes, rows) in [(0, 1), (1, 1), (16 << 10, 1), ((16 << 10) + 1, 2)] {
+    fn textures_are_whole_rows() {
+        for (bytes, rows) in [(0, 4), (1, 4), (64 << 10, 4), ((64 << 10) + 1, 8)] {
             assert_eq!(plane_bytes(bytes, true), rows * ROW_BYTES as u64);
             assert_eq!(plane_bytes(bytes, false), padded(bytes));
         }
