@@ -13,7 +13,7 @@ pub struct RuntimeOptions {
     pub device: String,
     /// Threads of the CPU device; `None` for one per core.
     pub threads: Option<usize>,
-    /// Capability level of a GPU's kernels, by name: `base` (what every adapter has), `subgroup`, `wide`, `int8`, `f16`, `matrix`.
+    /// Capability level of a GPU's kernels, by name: `base` (what every adapter has), `subgroup`, `texel`, `int8`, `f16`, `matrix`.
     /// `None`: the best that pays on the adapter, which on hardware is measured the first time, in browsers each time. For
     /// comparing; the CPU ignores it.
     pub level: Option<String>,

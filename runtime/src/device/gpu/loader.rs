@@ -74,13 +74,13 @@ impl GpuLoader {
     /// Makes room for every weight of the plan.
     pub(super) fn new(gpu: Arc<Gpu>, plan: Arc<Plan>, precision: Precision) -> Result<Self> {
         let placement = place(&gpu, &plan)?;
-        let products = gpu.products(precision);
         let planes = placement.slabs.iter().map(|slab| planes(&gpu, slab)).collect::<Result<Vec<_>>>()?;
         let arena = gpu.buffer("norms and biases", placement.arena_bytes, STORAGE)?;
         let planes_of_all = planes.iter().flat_map(|p| [Some(&p.quants), p.scales.as_ref()]).flatten();
         let bytes = planes_of_all.map(Plane::bytes).sum::<u64>() + arena.size();
         let progress = vec![Progress::default(); plan.weights.len()];
         let factors = HashMap::new();
+        let products = gpu.products(precision);
         let weights = GpuWeights { gpu, plan, products, placement, planes, arena, factors, bytes };
         Ok(Self {
             #[cfg(not(target_arch = "wasm32"))]

@@ -74,26 +74,31 @@ impl Gpu {
         let size = padded(bytes);
         let storage = usage.contains(BufferUsages::STORAGE);
         let limit = if storage { self.max_storage_bytes() } else { self.limits.max_buffer_size };
+        let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
+        self.allocate(what, bytes, size <= limit, || GpuBuffer(self.device.create_buffer(&descriptor)))
+    }
+
+    /// What `make` makes of the device's memory; an error where it does not fit its limits or what is left.
+    pub(super) fn allocate<T>(&self, what: &str, bytes: u64, fits: bool, make: impl FnOnce() -> T) -> Result<T> {
         let refused = || Error::OutOfMemory { what: what.into(), bytes };
-        if size > limit {
+        if !fits {
             return Err(refused());
         }
         self.check()?;
-        let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
-        let buffer = self.allocated(|| self.device.create_buffer(&descriptor)).map(GpuBuffer).ok_or_else(refused)?;
+        let made = self.scoped(make).ok_or_else(refused)?;
         self.health.check(what, bytes)?;
-        Ok(buffer)
+        Ok(made)
     }
 
     /// Browsers answer an error scope later; there the uncaptured-error callback reports, and the next run returns it.
     #[cfg(target_arch = "wasm32")]
-    pub(super) fn allocated<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
+    fn scoped<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
         Some(make())
     }
 
     /// `None` where memory is short. Natively a scope's answer is there at once.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn allocated<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
+    fn scoped<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
         use std::future::Future as _;
         use std::task::{Context, Poll, Waker};
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);

@@ -6,7 +6,7 @@ use wgpu::{TextureFormat, TextureUsages};
 use super::Gpu;
 use super::memory::{GpuBuffer, STORAGE, padded};
 use super::pipeline::Slice;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Bytes of a texture's row, as `shaders/wgsl/shared/planes.wgsl` and `scales.wgsl` have it.
 const ROW_BYTES: usize = 16 << 10;
@@ -50,12 +50,7 @@ impl Plane {
         if !texture {
             return Ok(Self::Buffer(gpu.buffer(what, bytes, STORAGE)?));
         }
-        let refused = || Error::OutOfMemory { what: what.into(), bytes };
         let size = plane_bytes(bytes, true);
-        if size > max_texture_bytes(&gpu.limits) {
-            return Err(refused());
-        }
-        gpu.check()?;
         let width = (ROW_BYTES / size_of::<T>()) as u32;
         let height = (size / ROW_BYTES as u64) as u32;
         let descriptor = wgpu::TextureDescriptor {
@@ -68,8 +63,8 @@ impl Plane {
             usage: TextureUsages::STORAGE_BINDING | TextureUsages::COPY_DST,
             view_formats: &[],
         };
-        let texture = gpu.allocated(|| gpu.device.create_texture(&descriptor)).map(GpuTexture).ok_or_else(refused)?;
-        gpu.health.check(what, bytes)?;
+        let fits = size <= max_texture_bytes(&gpu.limits);
+        let texture = gpu.allocate(what, bytes, fits, || GpuTexture(gpu.device.create_texture(&descriptor)))?;
         Ok(Self::Texture(texture))
     }
 

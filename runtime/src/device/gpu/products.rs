@@ -14,7 +14,7 @@ const MAT_MAT_TILES: u32 = 2;
 /// Tokens that a workgroup of mat_mat_matrix makes.
 const MATRIX_TOKENS: usize = 64;
 /// Rows that mat_mat makes in two quads.
-const FEW_ROWS: usize = 8;
+pub(super) const FEW_ROWS: usize = 8;
 /// Slices that the columns are cut into for few rows.
 const FEW_SPLIT: u32 = 16;
 

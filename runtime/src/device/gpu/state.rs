@@ -15,7 +15,7 @@ use super::calls;
 use super::loader::GpuWeights;
 use super::memory::{GpuBuffer, Make, Readback, STORAGE, padded};
 use super::pick::{Chain, PICKED_BYTES};
-use super::products::{Form, Products};
+use super::products::{FEW_ROWS, Form, Products};
 use super::program::{self, Program, Programs, Run, stride};
 use super::rope::{self, Tables};
 use crate::device::{
@@ -29,9 +29,6 @@ use crate::graph::{AttentionPlan, BufId, Op, Plan};
 const LOGITS_BYTES: usize = 32 << 20;
 /// How long one submit may keep the GPU busy: well under any watchdog, and the time a cancellation takes.
 const SUBMIT_TIME: Duration = Duration::from_millis(200);
-/// Rows that an invocation of mat_mat makes together at most: fewer take as long.
-const TOGETHER: usize = 8;
-
 /// Words of `shaders/wgsl/shared/fields.wgsl` before the tokens.
 const RUN_HEADER: usize = 7;
 /// Words of a row there, where rows are texts'.
@@ -245,11 +242,11 @@ struct Pace {
 }
 
 impl Pace {
-    /// Rows are kept a multiple of `TOGETHER`, and grow no more than fourfold at a time.
+    /// Rows are kept a multiple of what mat_mat takes together, for fewer take as long, and grow no more than fourfold at a time.
     fn observe(&mut self, rows: usize, time: Duration) {
         let fitting = rows as f64 * SUBMIT_TIME.as_secs_f64() / time.as_secs_f64().max(1e-6);
-        let next = (fitting as usize).min(4 * rows) / TOGETHER * TOGETHER;
-        self.rows = next.clamp(TOGETHER.min(self.most), self.most);
+        let next = (fitting as usize).min(4 * rows) / FEW_ROWS * FEW_ROWS;
+        self.rows = next.clamp(FEW_ROWS.min(self.most), self.most);
     }
 }
 

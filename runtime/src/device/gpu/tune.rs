@@ -25,7 +25,8 @@ const ROWS: usize = 128;
 /// How much longer the chain is for one row: a browser's clock is coarse, and its answers take a millisecond.
 const LONGER: usize = if BROWSER { 8 } else { 1 };
 const BROWSER: bool = cfg!(target_arch = "wasm32");
-/// What is tried besides the base level: not `texel`, which is for drivers of CPUs. In a browser only the first may come to be timed: that from which most adapters gain.
+/// What is tried besides the base level: not `texel`, which is for drivers of CPUs. In a browser only the first may come to be
+/// timed: that from which most adapters gain.
 const LEVELS: &[Level] = if BROWSER {
     &[Level::Int8, Level::F16, Level::Subgroup]
 } else {
