@@ -9,6 +9,7 @@ Needs Python 3.9 and Rust. A failing step does not keep later ones from running;
 """
 
 import argparse
+import resource
 import sys
 import time
 
@@ -16,10 +17,16 @@ from steps import house, rust, faces  # noqa: F401  (defines the steps, in this 
 from steps.step import STEPS, Failed, Step
 
 
+def busy() -> float:
+    """Processor seconds of all commands that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
 def run(step: Step) -> tuple:
-    """Whether a step passed, its seconds, and why not."""
+    """Whether a step passed, its seconds, the processors it kept busy, and why it failed."""
     print(f"\n=== {step.name}: {step.about}", flush=True)
-    start = time.monotonic()
+    start, before = time.monotonic(), busy()
     try:
         step.run()
         problem = None
@@ -29,16 +36,16 @@ def run(step: Step) -> tuple:
         problem = f"{type(error).__name__}: {error}"
     seconds = time.monotonic() - start
     print(f"--- {step.name}: {'ok' if problem is None else 'FAILED: ' + problem} ({seconds:.0f} s)", flush=True)
-    return problem is None, seconds, problem
+    return problem is None, seconds, (busy() - before) / seconds, problem
 
 
 def report(results: dict) -> int:
     """Prints the table of steps; the number of failed ones."""
-    print(f"\n{'step':12} {'result':8} {'time':>7}")
-    for name, (passed, seconds, problem) in results.items():
-        print(f"{name:12} {'ok' if passed else 'FAILED':8} {seconds:5.0f} s  {problem or ''}")
-    failed = sum(not passed for passed, _, _ in results.values())
-    total = sum(seconds for _, seconds, _ in results.values())
+    print(f"\n{'step':12} {'result':8} {'time':>7} {'cores':>5}")
+    for name, (passed, seconds, cores, problem) in results.items():
+        print(f"{name:12} {'ok' if passed else 'FAILED':8} {seconds:5.0f} s {cores:5.1f}  {problem or ''}")
+    failed = sum(not passed for passed, *_ in results.values())
+    total = sum(seconds for _, seconds, *_ in results.values())
     print(f"steps: {len(results) - failed} passed, {failed} failed in {total / 60:.1f} min", flush=True)
     return failed
 
