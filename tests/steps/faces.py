@@ -15,7 +15,7 @@ def python() -> None:
     sh(interpreter, "-m", "pytest", "-q", cwd="bindings/python", GABION_LIBRARY=str(library))
 
 
-@step("web", "the npm package and its chat page in Chromium: WebGPU on SwiftShader, and the CPU")
+@step("web", "the npm package and its chat page in Chromium: WebGPU on SwiftShader, and the CPU", alone=True)
 def web() -> None:
     need.rust()
     need.target(WASM)

@@ -2,7 +2,7 @@
 
 import re
 
-from .step import Failed, ROOT, step, tracked
+from .step import Failed, ROOT, say, step, tracked
 
 # longest file of a kind, in lines
 LIMITS = {".rs": 600, ".ts": 600, ".py": 600, ".hpp": 600, ".wgsl": 200}
@@ -43,8 +43,9 @@ def headings() -> list:
 def house() -> None:
     broken = {rule.__name__: rule() for rule in (lengths, paths, headings)}
     for places in broken.values():
-        print("\n".join(places), end="\n" if places else "")
+        for place in places:
+            say(place)
     failed = [name for name, places in broken.items() if places]
-    print(f"house: {len(broken) - len(failed)} passed, {len(failed)} failed")
+    say(f"house: {len(broken) - len(failed)} passed, {len(failed)} failed")
     if failed:
         raise Failed(f"rules broken: {', '.join(failed)}")

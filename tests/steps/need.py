@@ -4,10 +4,11 @@ import ctypes.util
 import re
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 from . import step
-from .step import Failed, ROOT, TARGET, TOOLS, note, output, sh
+from .step import Failed, ROOT, TARGET, TOOLS, output, say, sh
 
 sys.path.insert(0, str(ROOT / "examples"))
 import models  # noqa: E402
@@ -24,6 +25,10 @@ LIBC = {"gcc": "libc6-dev", "gcc-aarch64-linux-gnu": "libc6-dev-arm64-cross"}
 
 # where Chromium's packages keep SwiftShader
 SWIFTSHADER = ["/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib/chromium-browser/vk_swiftshader_icd.json"]
+
+
+# one step at a time installs
+INSTALLING = threading.Lock()
 
 
 def commands(*names: str) -> None:
@@ -52,7 +57,8 @@ def install(packages: list) -> None:
     if not packages:
         return
     try:
-        quickstart.install(sorted(set(packages)))
+        with INSTALLING:
+            quickstart.install(sorted(set(packages)))
     except quickstart.SetupError as error:
         raise Failed(str(error)) from error
 
@@ -71,8 +77,9 @@ def target(triple: str) -> bool:
         raise Failed(f"rustup is missing: it brings the target {triple}")
     if triple in installed.split():
         return True
-    note(f"adding the Rust target {triple}")
-    return output("rustup", "target", "add", triple) is not None
+    say(f"adding the Rust target {triple}")
+    with INSTALLING:
+        return output("rustup", "target", "add", triple) is not None
 
 
 def wasm_bindgen() -> None:

@@ -3,7 +3,7 @@
 import sys
 
 from . import need
-from .step import Failed, all_of, note, sh, step
+from .step import Failed, all_of, say, sh, step
 
 # Built for another platform; a person there has its linker and SDK.
 PLATFORMS = ["aarch64-unknown-linux-gnu", "aarch64-linux-android", "aarch64-apple-ios", "x86_64-pc-windows-gnu"]
@@ -22,7 +22,7 @@ def quickstart() -> None:
     sh(sys.executable, "-m", "unittest", "discover", "tests/quickstart")
 
 
-@step("models", "SmolLM2 and Gemma3 are there, and sound")
+@step("models", "SmolLM2 and Gemma3 are there, and sound", alone=True)
 def models() -> None:
     need.fetch("smollm2", "gemma3")
 
@@ -75,7 +75,7 @@ def cross() -> None:
     others = [triple for triple in PLATFORMS if triple != ARM]  # which `neon` builds
     there = [triple for triple in others if need.target(triple)]
     for triple in set(others) - set(there):
-        note(f"skipped: rustup does not bring {triple} here")
+        say(f"skipped: rustup does not bring {triple} here")
     if not there:
         raise Failed("no other platform's target could be added")
     sh("cargo", "check", "-p", "gabion", "--keep-going", *(f"--target={triple}" for triple in there))

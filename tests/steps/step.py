@@ -1,10 +1,11 @@
 """What a step is, and how it runs commands."""
 
+import contextlib
 import os
 import subprocess
-import sys
+import threading
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target"
@@ -16,6 +17,8 @@ class Step(NamedTuple):
     name: str
     about: str
     run: Callable[[], None]
+    # whether it wants the machine for itself
+    alone: bool
 
 
 class Failed(Exception):
@@ -25,14 +28,34 @@ class Failed(Exception):
 STEPS: Dict[str, Step] = {}
 
 
-def step(name: str, about: str) -> Callable:
-    """Registers a function as a step; steps run in the order in which they are defined."""
+def step(name: str, about: str, alone: bool = False) -> Callable:
+    """Registers a function as a step; steps begin in the order in which they are defined."""
 
     def register(function: Callable[[], None]) -> Callable[[], None]:
-        STEPS[name] = Step(name, about, function)
+        STEPS[name] = Step(name, about, function, alone)
         return function
 
     return register
+
+
+# the name of the step that a thread runs beside others
+CURRENT = threading.local()
+
+
+@contextlib.contextmanager
+def beside_others(name: str) -> Iterator[None]:
+    """What this thread prints meanwhile, and what its commands print, bears a step's name."""
+    CURRENT.name = name
+    try:
+        yield
+    finally:
+        CURRENT.name = None
+
+
+def say(text: str) -> None:
+    """Prints a line."""
+    name = getattr(CURRENT, "name", None)
+    print((f"{name:11} | {text}" if name else text) + "\n", end="", flush=True)
 
 
 def environment(**more: str) -> Dict[str, str]:
@@ -49,10 +72,23 @@ def environment(**more: str) -> Dict[str, str]:
 def sh(*command: Union[str, Path], cwd: Union[str, Path] = ".", **more: str) -> None:
     """Runs a command in a folder of the repository; its output is the step's."""
     words = [str(word) for word in command]
-    print("$", " ".join(words), flush=True)
-    result = subprocess.run(words, cwd=ROOT / cwd, env=environment(**more), stdin=subprocess.DEVNULL)
-    if result.returncode != 0:
-        raise Failed(f"{words[0]} ended with {result.returncode}: {' '.join(words)}")
+    say(f"$ {' '.join(words)}")
+    options = dict(cwd=ROOT / cwd, env=environment(**more), stdin=subprocess.DEVNULL)
+    if getattr(CURRENT, "name", None):
+        code = relayed(words, options)
+    else:
+        code = subprocess.run(words, **options).returncode
+    if code != 0:
+        raise Failed(f"{words[0]} ended with {code}: {' '.join(words)}")
+
+
+def relayed(words: List[str], options: dict) -> int:
+    """Runs a command and says each line that it prints; its exit code."""
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    with subprocess.Popen(words, **options, **pipes) as process:
+        for line in process.stdout:
+            say(line.rstrip("\n"))
+    return process.returncode
 
 
 def output(*command: Union[str, Path]) -> Optional[str]:
@@ -62,10 +98,6 @@ def output(*command: Union[str, Path]) -> Optional[str]:
     except OSError:
         return None
     return result.stdout if result.returncode == 0 else None
-
-
-def note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def tracked(*patterns: str) -> List[Path]:
@@ -84,6 +116,6 @@ def all_of(checks: Sequence[Callable[[], None]]) -> None:
             check()
         except Failed as failure:
             failures.append(str(failure))
-            note(f"failed: {failure}")
+            say(f"failed: {failure}")
     if failures:
         raise Failed("; ".join(failures))
