@@ -15,16 +15,22 @@ def python() -> None:
     sh(interpreter, "-m", "pytest", "-q", cwd="bindings/python", GABION_LIBRARY=str(library))
 
 
-@step("web", "the npm package and its chat page in Chromium: WebGPU on SwiftShader, and the CPU", alone=True)
-def web() -> None:
+@step("wasm", "the npm package is built, and what the browser's tests need")
+def wasm() -> None:
     need.rust()
     need.target(WASM)
-    need.commands("node", "npm", "chromium")
+    need.commands("node", "npm")
     need.wasm_bindgen()
+    sh("sh", "bindings/wasm/build.sh")
+    sh("sh", "tests/browser/checks/build.sh")
+
+
+@step("web", "the npm package and its chat page in Chromium: WebGPU on SwiftShader, and the CPU", alone=True)
+def web() -> None:
+    wasm()  # little is left of it, unless this step runs by itself
+    need.commands("chromium")
     need.fetch("smollm2")
     # the native answers that the browser's are compared with
     sh("cargo", "build")
-    sh("sh", "bindings/wasm/build.sh")
-    sh("sh", "tests/browser/checks/build.sh")
     sh("npm", "ci", "--no-audit", "--no-fund", cwd="tests/browser")
     sh("npm", "test", cwd="tests/browser")
