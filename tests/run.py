@@ -18,7 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from steps import house, rust, faces  # noqa: F401  (defines the steps, in this order)
-from steps.step import STEPS, Failed, Step, beside_others, say
+from steps.step import CURRENT, STEPS, Failed, Step, say
 
 
 def run(step: Step) -> tuple:
@@ -41,8 +41,8 @@ def run_together(steps: list, jobs: int) -> list:
     """Runs steps, some at once, each line of their output behind the step's name."""
 
     def named(step: Step) -> tuple:
-        with beside_others(step.name):
-            return run(step)
+        CURRENT.name = step.name
+        return run(step)
 
     pool = ThreadPoolExecutor(jobs)
     try:

@@ -19,10 +19,10 @@ pub fn cpu(level: Level, threads: Option<usize>) -> Runtime {
 /// code would take longer than the rest.
 pub fn levels() -> impl DoubleEndedIterator<Item = Level> {
     let named = std::env::var("LEVEL").unwrap_or_default();
-    let chosen = move |level: &Level| level.is_available() && level.name().contains(&named);
-    let levels = Level::ALL.iter().copied().filter(chosen);
-    assert!(levels.clone().next().is_some(), "this machine has no level that is named so");
-    levels
+    let chosen = |level: &Level| level.is_available() && level.name().contains(&named);
+    let levels: Vec<Level> = Level::ALL.iter().copied().filter(chosen).collect();
+    assert!(!levels.is_empty(), "this machine has no level that is named like '{named}'");
+    levels.into_iter()
 }
 
 /// A software GPU adapter (lavapipe; `GABION_ADAPTER` names another by a part of its name). `None`, with a message, where

@@ -1,5 +1,7 @@
 """The faces that other tools build and test: Python, and the web package with its page in a real browser."""
 
+import functools
+
 from . import need
 from .rust import WASM
 from .step import TARGET, sh, step
@@ -16,6 +18,7 @@ def python() -> None:
 
 
 @step("wasm", "the npm package is built, and what the browser's tests need")
+@functools.cache
 def wasm() -> None:
     need.rust()
     need.target(WASM)
@@ -27,7 +30,7 @@ def wasm() -> None:
 
 @step("web", "the npm package and its chat page in Chromium: WebGPU on SwiftShader, and the CPU", alone=True)
 def web() -> None:
-    wasm()  # little is left of it, unless this step runs by itself
+    wasm()  # once, also where both steps run
     need.commands("chromium")
     need.fetch("smollm2")
     # the native answers that the browser's are compared with

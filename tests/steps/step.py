@@ -1,11 +1,10 @@
 """What a step is, and how it runs commands."""
 
-import contextlib
 import os
 import subprocess
 import threading
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target"
@@ -38,24 +37,18 @@ def step(name: str, about: str, alone: bool = False) -> Callable:
     return register
 
 
-# the name of the step that a thread runs beside others
-CURRENT = threading.local()
+class Current(threading.local):
+    """Of each thread that runs a step beside others: the step's name, which all that is printed there bears."""
+
+    name: Optional[str] = None
 
 
-@contextlib.contextmanager
-def beside_others(name: str) -> Iterator[None]:
-    """What this thread prints meanwhile, and what its commands print, bears a step's name."""
-    CURRENT.name = name
-    try:
-        yield
-    finally:
-        CURRENT.name = None
+CURRENT = Current()
 
 
 def say(text: str) -> None:
     """Prints a line."""
-    name = getattr(CURRENT, "name", None)
-    print((f"{name:11} | {text}" if name else text) + "\n", end="", flush=True)
+    print((f"{CURRENT.name:11} | {text}" if CURRENT.name else text) + "\n", end="", flush=True)
 
 
 def environment(**more: str) -> Dict[str, str]:
@@ -74,7 +67,7 @@ def sh(*command: Union[str, Path], cwd: Union[str, Path] = ".", **more: str) -> 
     words = [str(word) for word in command]
     say(f"$ {' '.join(words)}")
     options = dict(cwd=ROOT / cwd, env=environment(**more), stdin=subprocess.DEVNULL)
-    if getattr(CURRENT, "name", None):
+    if CURRENT.name:
         code = relayed(words, options)
     else:
         code = subprocess.run(words, **options).returncode
